@@ -32,7 +32,7 @@ def play(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env={name: value for name, value in os.environ.items() if not name.startswith("RITORNO_")},
     )
@@ -205,7 +205,7 @@ def test_it_is_alive_in_a_terminal(tmp_path: Path) -> None:
     )
     os.close(terminal)
     try:
-        shown = read_all(main, seconds=60)
+        shown = read_all(main, seconds=150)
         assert process.wait(timeout=30) == 0
     finally:
         process.kill()
