@@ -23,6 +23,8 @@ from typing_extensions import TypeAliasType
 
 from schemas.definitions.definition import Name
 from schemas.instant import Instant
+from schemas.secret_reference import SecretReference
+from schemas.written_form import Form
 
 MAX_SOURCES = 50
 MAX_EVENTS = 100
@@ -31,9 +33,6 @@ MAX_EXAMPLES = 1_000
 MAX_PROPERTIES = 200
 
 Expression = Annotated[str, Field(min_length=1)]
-Secret = Annotated[str, Field(pattern=r"^(env|file):.+$")]
-"""Where a secret is kept: `env:NAME` or `file:PATH`."""
-
 Format = Literal["json", "avro", "protobuf"]
 KeyFormat = Literal["text", "json", "avro", "protobuf", "none"]
 Envelope = Literal["none", "debezium", "outbox", "cloudevents"]
@@ -49,9 +48,15 @@ class MappingPart(BaseModel):
 class Registry(MappingPart):
     """A schema registry that speaks Confluent's interface."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/\S*)?$")]
+    url: Annotated[
+        str,
+        Form(
+            r"https?://[^/@\s]+(/\S*)?",
+            "https://HOST[:PORT][/PATH], and no user and password in it",
+        ),
+    ]
     username: str = ""
-    password: Secret | None = None
+    password: SecretReference | None = None
 
 
 class Security(MappingPart):
@@ -60,7 +65,7 @@ class Security(MappingPart):
     protocol: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     username: str = ""
-    password: Secret | None = None
+    password: SecretReference | None = None
     ca_file: Path | None = None
 
 
@@ -170,8 +175,10 @@ class Source(MappingPart):
 
     name: Name
     """Of its progress and of its consumer group: under another name it is read anew."""
-    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-    broker: Annotated[str, Field(pattern=r"^kafka://.+$")] | None = None
+    topic: Annotated[
+        str, Form("[A-Za-z0-9._-]{1,249}", "a topic's name: letters, digits, dots and dashes")
+    ]
+    broker: Annotated[str, Form("kafka://.+", "kafka://HOST:PORT[,HOST:PORT]")] | None = None
     """None: our own Kafka."""
     security: Security = Security()
     """Of `broker`."""
@@ -205,7 +212,7 @@ class Mappings(MappingPart):
     """The file."""
 
     registry: Registry | None = None
-    mappings: Annotated[list[Source], Field(max_length=MAX_SOURCES)]
+    mappings: Annotated[list[Source], Field(max_length=MAX_SOURCES)] = []
 
 
 for _part in (Each, EventMapping, Source, Mappings):

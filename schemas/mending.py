@@ -26,6 +26,7 @@ from schemas.events.odd import ODD_KEPT, OddField, Problem, noted, shown
 from schemas.field_kinds import FieldKind, field_kinds, member_kind
 from schemas.notation import DecimalMark, Notation
 from schemas.over_long import over_long
+from schemas.problem_words import problem_words
 from schemas.value_repairs import (
     Doubtful,
     How,
@@ -167,12 +168,19 @@ class Mending:
             raise Unmendable(next(iter(self._doubtful.values())))
         if isinstance(self._data, dict):
             left_out = [each for each in self._odd.values() if not each.kept]
-            said = [f"{each.field} can't be read: {each.value}" for each in left_out[:ODD_KEPT]]
-            raise Unmendable(failure._replace(what="; ".join([failure.what, *said])))
+            said = [f"{each.field}: {self._why(each)} (got {each.value})" for each in left_out]
+            # The first says which field it is.
+            what = failure.what.partition(": ")[2] if said else failure.what
+            raise Unmendable(failure._replace(what="; ".join([*said[:ODD_KEPT], what])))
         found = as_object(self._data)
         if found is None:
             raise Unmendable(failure)
         self._data = found
+
+    def _why(self, odd: OddField) -> str:
+        kind = field_kinds(self._model).get(odd.field)
+        is_amount = kind is not None and kind.kind in ("amount", "deduction")
+        return "expected an amount, such as 52.00" if is_amount else "can't be read"
 
     def _repair(self, place: _FieldPlace, given: Any, failure: FieldFailure) -> None:
         self._tried.add(place.path)
@@ -313,8 +321,8 @@ class Mending:
 def failures_of(error: ValidationError) -> list[FieldFailure]:
     """Return what a validation has refused."""
     return [
-        FieldFailure(each["loc"], each["type"], each["msg"], each["input"])
-        for each in error.errors(include_url=False, include_context=False)
+        FieldFailure(each["loc"], each["type"], problem_words(each), each["input"])
+        for each in error.errors(include_url=False)
     ]
 
 

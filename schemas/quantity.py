@@ -18,7 +18,7 @@ class _OneError:
     """Has a field that is neither of its alternatives say so once, by its own name."""
 
     def __init__(self, least: int) -> None:
-        self._message = f"Input should be a number from {least} to {MAX_QUANTITY}"
+        self._message = f"expected a number from {least} to {MAX_QUANTITY}"
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

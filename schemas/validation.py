@@ -17,6 +17,7 @@ from schemas.events.odd import OddField, noted, shown
 from schemas.flags import read_flag
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.over_long import over_long
+from schemas.problem_words import MAX_SHOWN, problem_words, shown_value
 from schemas.reference import VISITOR, is_visitors
 from schemas.written_times import plain_instant, read_time
 
@@ -129,9 +130,10 @@ def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) 
         failure = mending.failing
     what = failure.what
     if failure.type == "doubtful":
-        source = source if source.isprintable() and len(source) <= _SHOWN else "SOURCE"
+        source = source if source.isprintable() and len(source) <= MAX_SHOWN else "SOURCE"
         what += f" RITORNO_DECIMAL_MARKS={source}=comma (or =point) says which"
-    what += f" (got {_shown(failure.given)})"
+    if failure.type not in ("missing", "no_sum"):
+        what += f" (got {shown_value(failure.given)})"
     if failure.type != "no_sum":
         what = f"{'.'.join(map(str, failure.path)) or 'value'}: {what}"
     raise Unreadable("invalid_event", what) from None
@@ -155,7 +157,7 @@ def too_long(name: str, text: str, limit: int) -> Unreadable:
     """Return what is to be raised for a text of more than `limit` bytes."""
     size = len(text.encode())
     return Unreadable(
-        "invalid_event", f"{name}: {size} bytes, at most {limit} (got {_shown(text)})"
+        "invalid_event", f"{name}: {size} bytes, at most {limit} (got {shown_value(text)})"
     )
 
 
@@ -170,7 +172,7 @@ def checked_object(body: dict[str, Any], name: str) -> dict[str, Any]:
 
     found = as_object(value)
     if found is None:
-        raise Unreadable("invalid_event", f"{name}: not an object (got {value!r})"[:200])
+        raise Unreadable("invalid_event", f"{name}: not an object (got {shown_value(value)})"[:200])
     return found
 
 
@@ -205,8 +207,8 @@ def checked_id(name: str, value: Any) -> str:
         checked = _ID.validate_python(value)
     except ValidationError as error:
         reason = "missing_id" if value in ("", None) else "invalid_event"
-        problem = error.errors(include_url=False)[0]["msg"]
-        raise Unreadable(reason, f"{name}: {problem} (got {value!r})"[:200]) from None
+        problem = problem_words(error.errors(include_url=False)[0])
+        raise Unreadable(reason, f"{name}: {problem} (got {shown_value(value)})"[:200]) from None
     if not fits(checked, KEY_BYTES):
         raise too_long(name, checked, KEY_BYTES)
     return checked
@@ -252,7 +254,9 @@ def checked_flag(name: str, value: Any) -> bool:
         return False
     flag = read_flag(value)
     if flag is None:
-        raise Unreadable("invalid_event", f"{name}: neither true nor false (got {_shown(value)})")
+        raise Unreadable(
+            "invalid_event", f"{name}: neither true nor false (got {shown_value(value)})"
+        )
     return flag
 
 
@@ -264,14 +268,8 @@ def first_error(error: ValidationError) -> str:
 
 def all_errors(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
     """Return where each error of a validation is and `what is wrong (value)`."""
-    problems = error.errors(include_url=False, include_context=False)
-    return [(each["loc"], f"{each['msg']} (got {_shown(each['input'])})") for each in problems]
-
-
-def _shown(given: object) -> str:
-    value = repr(given)
-    return value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
-
-
-_SHOWN = 64
-"""Characters of a value that a refusal shows."""
+    found = []
+    for each in error.errors(include_url=False):
+        got = "" if each["type"] == "missing" else f" (got {shown_value(each['input'])})"
+        found.append((each["loc"], problem_words(each) + got))
+    return found

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -31,7 +31,8 @@ MAX_WHOLE = 2**63
 """What the log's own numbers hold."""
 
 _BOOL = "tag:yaml.org,2002:bool"
-_KEPT = frozenset({"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"})
+_MERGE = "tag:yaml.org,2002:merge"
+_KEPT = frozenset({"tag:yaml.org,2002:null", _MERGE})
 _NUMBERS = (
     ("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789")),
     ("tag:yaml.org,2002:float",
@@ -47,6 +48,20 @@ class FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore
     """The same on libyaml, where PyYAML was built with it: six times as fast."""
 
 
+class RepeatedName(NamedTuple):
+    """A name that stands twice in one mapping: readers pass over all but the last."""
+
+    path: tuple[str | int, ...]
+    line: int
+    """Of the later one, from 1."""
+    first_line: int
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it."""
+        return f"there is one on line {self.first_line} already; which of them counts?"
+
+
 class OutOfBounds(yaml.MarkedYAMLError):
     """A text that is larger than any file of ours, or has a number that nothing can hold."""
 
@@ -56,7 +71,7 @@ def _whole(loader: Any, node: yaml.ScalarNode) -> int:
     value = int(digits) if len(digits) < 30 else MAX_WHOLE
     if abs(value) >= MAX_WHOLE:
         raise OutOfBounds(
-            problem=f"a number of {len(digits)} digits is too large (got {digits[:20]}…)",
+            problem=f"a number of {len(digits)} digits is too large",
             problem_mark=node.start_mark,
         )
     return value
@@ -97,6 +112,10 @@ class Document:
         except yaml.YAMLError:  # which PyYAML itself explains better
             self._node, self.content = _read(Loader(text))
 
+    def repeated(self) -> Iterator[RepeatedName]:
+        """Yield the names that stand twice where each may stand once."""
+        return _repeated(self._node, (), set())
+
     def line(self, path: Iterable[str | int]) -> int:
         """Return the line, from 1, of what `path` leads to, or of the last part that is there.
 
@@ -104,6 +123,58 @@ class Document:
         that it has tried. One may be called like a key, so the reading that uses most parts counts.
         """
         return _deepest(self._node, tuple(path), 1)[1]
+
+
+def yaml_problem(error: yaml.YAMLError) -> tuple[int, str]:
+    """Return on which line a text is no YAML, 1 where the reader can't say, and what is wrong, in
+    words that show nothing of it: it may be a secret."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    said = " ".join(str(problem or error).split())
+    for begun, words in _NO_YAML:
+        if begun in said:
+            said = words
+            break
+    return 1 if mark is None else mark.line + 1, said[:200]
+
+
+_NO_YAML = (
+    ("\\t", "a tab: YAML is indented by blanks"),
+    ("mapping values are not allowed", "a colon where none can stand: is the line indented as the "
+     "one before it? A text with `: ` in it stands in quotes"),
+    ("could not find expected ':'", "a name without a colon and a value behind it"),
+    ("found undefined alias", "a text that begins with * is an alias: put it in quotes"),
+    ("could not determine a constructor", "a text that begins with ! is a tag: put it in quotes"),
+    ("found undefined tag", "a text that begins with ! is a tag: put it in quotes"),
+    ("expected <block end>", "indented otherwise than the lines before it"),
+    ("did not find expected key", "indented otherwise than the lines before it"),
+    ("cannot start any token", "a text that begins with @, ` or % stands in quotes"),
+    ("expected ',' or ']'", "a list that begins with [ has no ] at its end"),
+    ("expected ',' or '}'", "an object that begins with { has no } at its end"),
+    ("found unexpected end of stream", "a quotation mark or a bracket is not closed"),
+    ("special characters are not allowed", "a control character, which YAML doesn't take"),
+    ("a value is not what its tag says", "a value is not what its tag (!!…) says"),
+)  # fmt: skip
+"""What PyYAML says, and what that is for somebody who has never heard of tokens and blocks."""
+
+
+def _repeated(
+    node: yaml.Node | None, path: tuple[str | int, ...], seen: set[int]
+) -> Iterator[RepeatedName]:
+    if node is None or id(node) in seen:  # an alias stands for what was looked at
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        first: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            inner = (*path, name)
+            if (key.tag, name) in first and key.tag != _MERGE:
+                yield RepeatedName(inner, line, first[key.tag, name])
+            first.setdefault((key.tag, name), line)
+            yield from _repeated(value, inner, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, each in enumerate(node.value):
+            yield from _repeated(each, (*path, number), seen)
 
 
 def _check_bounds(text: str) -> None:

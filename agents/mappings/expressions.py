@@ -28,6 +28,7 @@ from agents.rules.cel_text import (
     Token,
     check_call_names,
     check_loop_count,
+    check_signs,
     first_sentence,
     parsed,
     paths,
@@ -83,6 +84,7 @@ def compile_value(text: str, roots: Collection[str]) -> CompiledExpression:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"{len(text)} characters, at most {MAX_LENGTH} are possible")
     check_loop_count(text, MAX_LOOPS)
+    check_signs(text)
     tokens = written_tokens(text)
     found: dict[_Path, str] = {}
     written, index = "", 0
@@ -92,7 +94,11 @@ def compile_value(text: str, roots: Collection[str]) -> CompiledExpression:
         written += f"{text[index : path[0].start]}f.{variable}"
         index = path[-1].end
     written += text[index:]
-    program = parsed(written)
+    try:
+        program = parsed(written)
+    except ExpressionError:
+        parsed(text)  # which says where it is wrong in what was written
+        raise
     check_call_names(program, _KNOWN)
     used = frozenset(path.root for path in found)
     if written == "f.v0":  # nothing but a path

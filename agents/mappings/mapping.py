@@ -186,6 +186,10 @@ class _CompiledEvent:
         is_history = self._is_history(scope, message)
         given = _value(self.time, scope, "time")
         time = checked_time("time", given, notation, odd, needed=is_history)
+        if time is None and odd and odd[-1].field == "time":
+            failures.append(
+                f"time: no point in time (got {odd[-1].value}), so the record's own time counts"
+            )
         time = message.time if time is None else time
         if self.history_before is not None and time is not None and time < self.history_before:
             is_history = True

@@ -39,8 +39,21 @@ _TOKEN = re.compile(
 )
 
 
+EXAMPLE = """stato == "PAGATO" && totale > 10.0"""
+"""Of a condition, for who has written one otherwise."""
+
+_IN_HAS = "invalid argument to has() macro"
+_PLACE = re.compile(r"<input>:1:(\d+): ")
+_OTHER_SIGNS = {"and": "&&", "or": "||", "not": "!"}
+_QUOTES = frozenset("“”„«»‘’")
+
+
 class ExpressionError(ValueError):
     """An expression that can't be used."""
+
+
+class HasNoField(ExpressionError):
+    """What stands in `has(…)` is no path in the library's sense."""
 
 
 class Token(NamedTuple):
@@ -60,8 +73,34 @@ def parsed(text: str) -> cel.Program:
     try:
         return cel.compile(text)
     except ValueError as error:
-        lines = str(error).splitlines()
-        raise ExpressionError(lines[0].partition("ERROR: ")[2][:200] or lines[0][:200]) from None
+        check_signs(text)
+        if _IN_HAS in str(error):
+            raise HasNoField("has(…): expected a path in it, such as has(value.email)") from None
+        place = _PLACE.search(str(error))
+        where = "" if place is None else f" at character {place[1]}"
+        if place is not None and int(place[1]) > len(text):
+            where = " at its end, where something is missing or a bracket or quotation mark is open"
+        raise ExpressionError(f"no expression in CEL{where}; such as {EXAMPLE}") from None
+
+
+def check_signs(text: str) -> None:
+    """Raise ExpressionError for a sign of another language, saying CEL's."""
+    tokens = written_tokens(text)
+    for index, token in enumerate(tokens):
+        after = tokens[index + 1].text if index + 1 < len(tokens) else ""
+        before = text[token.start - 1 : token.start]
+        meant = ""
+        if token.kind == "word" and before != ".":
+            meant = _OTHER_SIGNS.get(token.text.lower(), "")
+        elif token.text == "=" and before not in ("=", "!", "<", ">") and after != "=":
+            meant = "=="
+        elif token.text == "<" and after == ">":
+            meant = "!="
+        elif token.text in _QUOTES:
+            meant = '"'
+        if meant:
+            said = "<>" if meant == "!=" else token.text
+            raise ExpressionError(f"{said} at character {token.start + 1}: CEL writes {meant}")
 
 
 def written_tokens(text: str) -> list[Token]:
@@ -133,5 +172,16 @@ def _follow(tokens: Sequence[Token], index: int) -> list[Token]:
 
 
 def first_sentence(error: Exception) -> str:
-    """Return what the library says, without its advice."""
-    return str(error).partition(". ")[0][:200]
+    """Return why an expression failed, in plain words, else what the library says without its
+    advice."""
+    said = str(error).partition(". ")[0][:200]
+    if said.startswith("No such overload"):
+        return (
+            "values of different kinds: whole numbers, decimals, texts and what isn't there don't "
+            "mix; double(…), int(…) and string(…) make one of the other"
+        )
+    if (undefined := re.fullmatch(r"Undefined variable or function: '(\w+)'", said)) is not None:
+        return f"{undefined[1]} can't be asked of such a value"
+    if (function := re.match(r"Function '(\w+)' error: string parse error", said)) is not None:
+        return f"{function[1]}(…): the text is no number"
+    return said

@@ -19,12 +19,17 @@ from schemas.failures import Failure
 from schemas.products import Product
 from schemas.validation import Unreadable
 from streams.connect.connection import ShopConnection
-from streams.operate.check import Check
+from streams.operate.check import Check, CheckStatus
 
 
 class ShopUnavailable(Failure):
     """The shop does not answer as it should; the text says what was asked and what came, without
     keys. To be tried again later."""
+
+    def __init__(self, text: str, *, unreached: bool = False) -> None:
+        """`unreached`: there is no way to where it is said to be."""
+        super().__init__(text)
+        self.unreached = unreached
 
 
 class ShopRefuses(Failure):
@@ -111,6 +116,18 @@ class ShopPage(NamedTuple):
     rows: int
     total: int | None = None
     """Of all that there is to read, where the shop says so."""
+
+
+def not_asked(connection: ShopConnection, error: ShopUnavailable | ShopRefuses, keys: str) -> Check:
+    """Return the check of a shop that could not be asked. `keys`: the field that says where its key
+    is."""
+    if isinstance(error, ShopRefuses):
+        remedy = f"is the key right, and may it do this? It is named in {connection.place(keys)}"
+    elif error.unreached:
+        remedy = f"is the address right? It stands in {connection.place(connection.address_field)}"
+    else:
+        remedy = "the shop is there and doesn't answer as it should: try again later"
+    return Check("shop", CheckStatus.FAIL, str(error), remedy)
 
 
 SELF_TEST = "ritorno_test"

@@ -15,6 +15,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from schemas.instant import parse_instant
 from streams.clock import Clock
 from streams.connect.connector import SELF_TEST, ShopConnector
+from streams.http.no_answer import why_no_answer
 from streams.operate.check import Check, CheckStatus
 
 SECONDS = 10.0
@@ -49,7 +50,7 @@ async def try_endpoint(connector: ShopConnector, nonce: str, clock: Clock) -> Se
             status, said = await _post(session, callback, body, headers)
             forged, _ = await _post(session, callback, body + b" ", headers)
     except (ClientError, OSError, TimeoutError, ValueError) as error:
-        problem = f"{callback} doesn't answer: {type(error).__name__}"
+        problem = f"{callback} doesn't answer: {why_no_answer(error)}"
         remedy = "is RITORNO_INGEST_BIND set there, and the proxy before it right?"
         return SelfTest([Check("endpoint", CheckStatus.FAIL, problem, remedy)], {})
     last = said.get("last")
@@ -69,7 +70,7 @@ async def _ask_back(callback: str, nonce: str) -> SelfTest:
         ):
             said = await response.content.read(MOST_BYTES)
     except (ClientError, OSError, TimeoutError, ValueError) as error:
-        problem = f"{callback} doesn't answer: {type(error).__name__}"
+        problem = f"{callback} doesn't answer: {why_no_answer(error)}"
         remedy = "is RITORNO_INGEST_BIND set there, and the proxy before it right?"
         return SelfTest([Check("endpoint", CheckStatus.FAIL, problem, remedy)], {})
     if response.status == 200 and said == nonce.encode():

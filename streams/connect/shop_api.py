@@ -18,11 +18,20 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    TCPConnector,
+)
 
 from schemas import halved
 from schemas.instant import from_datetime
 from streams.connect.connector import ShopRefuses, ShopUnavailable
+from streams.http.fetching import seconds_of
+from streams.http.no_answer import why_no_answer
 
 ATTEMPTS = 5
 """Of one request. With the pauses below a shop may be away for half a minute."""
@@ -157,11 +166,12 @@ class ShopApi:
         attempts: int,
     ) -> ShopAnswer:
         for attempt in range(1, attempts + 1):
-            problem, wait = "", 0.0
+            problem, wait, unreached = "", 0.0, False
             try:
                 answer = await self._once(method, url, query, body)
             except (TimeoutError, ClientError, OSError) as error:
-                problem = f"{asked}: {type(error).__name__}"
+                problem = f"{asked}: {why_no_answer(error)}"
+                unreached = isinstance(error, ClientConnectorError)
             except ValueError as error:  # not JSON, or too much of it
                 problem = f"{asked}: {error}"
             else:
@@ -172,14 +182,14 @@ class ShopApi:
                     raise ShopRefuses(problem)
                 if answer.status not in THROTTLED and answer.status not in _BUSY:
                     raise ShopUnavailable(problem)
-                wait = _retry_after(answer.headers)
+                wait = float(seconds_of(answer.headers.get("Retry-After", "")) or 0)
                 if wait > LONGEST_RETRY_AFTER:
                     raise ShopUnavailable(f"{problem}: to be asked again in {wait:.0f} s")
             if attempt == attempts:
                 break
             grown = min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
             await self._pause(wait + grown * (0.5 + self._chance() / 2))
-        raise ShopUnavailable(f"{problem}, {attempts} times")
+        raise ShopUnavailable(f"{problem}, {attempts} times", unreached=unreached)
 
     async def _once(
         self,
@@ -257,12 +267,6 @@ def _decimal(text: str) -> Decimal:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no number")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a shop has us wait (Shopify writes `2.0`); 0 where it doesn't say."""
-    text = headers.get("Retry-After", "").strip()
-    return float(text) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) else 0.0
 
 
 def _explanation(body: Any) -> str:

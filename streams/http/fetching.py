@@ -15,6 +15,7 @@ connection of its own.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -24,6 +25,7 @@ from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTime
 from yarl import URL
 
 from schemas.failures import Failure
+from streams.http.no_answer import why_no_answer
 from streams.messages.plurals import several
 
 CHUNK = 65_536
@@ -213,7 +215,7 @@ class Fetcher:
         except ClientError as error:
             if was_refused(error):
                 raise FetchRefused(f"{shown_url(asked)}: {_NotPublic()}") from None
-            raise FetchFailed(f"{shown_url(asked)}: {_reason(error)}") from None
+            raise FetchFailed(f"{shown_url(asked)}: {why_no_answer(error)}") from None
         except ValueError as error:  # what aiohttp says of a redirect to nonsense
             raise FetchFailed(f"{shown_url(asked)}: {str(error)[:200]}") from None
 
@@ -278,14 +280,10 @@ class Fetcher:
         return self._session
 
 
-def _reason(error: ClientError) -> str:
-    """Return why a request has failed, without its URL, which may hold a key."""
-    if isinstance(error, ClientConnectorError):
-        return str(error.os_error.strerror or error.os_error)[:200]
-    return type(error).__name__
-
-
 def seconds_of(retry_after: str) -> int | None:
-    """Return the seconds of a Retry-After; None for a date, which few send, and for nonsense."""
-    plain = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 8
-    return int(retry_after) if plain else None
+    """Return the seconds of a Retry-After, of Shopify's `2.5` 3; None for a date, which few send,
+    and for nonsense."""
+    plain = re.fullmatch(r"([0-9]{1,7})(\.[0-9]{1,9})?", retry_after.strip())
+    if plain is None:
+        return None
+    return int(plain[1]) + bool((plain[2] or "").strip(".0"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from schemas.mappings import Source
-from streams.connect.mappings.mapping_file import MappingsError, read_mappings
+from streams.connect.mappings.mapping_file import read_mappings
 from streams.log import LogError
 from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus
 from streams.settings import Settings
+from streams.settings.operator_file import OperatorFileError
 from streams.settings.sources import SettingsError
 
 NAME = "mappings"
@@ -19,7 +20,7 @@ async def check_mappings(settings: Settings) -> list[Check]:
     """Read the file, and ask whether each topic and registry is there; nothing without a file."""
     try:
         file = read_mappings(settings)
-    except MappingsError as error:
+    except OperatorFileError as error:
         return [Check(NAME, CheckStatus.FAIL, str(error), "ritorno mappings test says the same.")]
     if file is None:
         return []

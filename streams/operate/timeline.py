@@ -205,7 +205,7 @@ def decisions_of(directory: Path) -> Iterator[Decision]:
         try:
             yield DECISION.validate_python(_own_names(line))
         except ValidationError as error:
-            raise TimelineError(f"{path}, line {number}: {first_error(error)}") from None
+            raise TimelineError(f"{path}:{number}: {first_error(error)}") from None
 
 
 def customers_of(directory: Path) -> Iterator[Mapping[str, Any]]:
@@ -418,7 +418,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 try:
                     yield json.loads(line)
                 except (ValueError, RecursionError):
-                    raise TimelineError(f"{path}, line {number}: not JSON") from None
+                    raise TimelineError(f"{path}:{number}: not JSON") from None
     except OSError as error:
         raise TimelineError(f"{path}: {error.strerror}; --from names what a replay wrote") from None
     except UnicodeDecodeError:

@@ -6,11 +6,12 @@ isn't there is not there: a condition that needs it doesn't hold, and a value th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agents.outbound.messages import Message
 from agents.rules.cel_text import MAX_LENGTH, check_call_names, check_loop_count, parsed
+from schemas.suggestions import did_you_mean
 
 OF_MESSAGES = ("type", "data")
 """What is known of a message."""
@@ -26,7 +27,7 @@ def compile_condition(text: str) -> Holds:
     return lambda message: value({"type": message.type, "data": message.data}) is True
 
 
-def compile_value(text: str, names: Collection[str]) -> Value:
+def compile_value(text: str, names: Sequence[str]) -> Value:
     """Return what an expression over these variables gives. Raises ValueError saying what is
     wrong."""
     if len(text) > MAX_LENGTH:
@@ -36,7 +37,9 @@ def compile_value(text: str, names: Collection[str]) -> Value:
     check_call_names(program)
     unknown = sorted(set(program.variables()) - set(names))
     if unknown:
-        raise ValueError(f"no such name: {unknown[0]}; there is {' and '.join(names)}")
+        near = did_you_mean(unknown[0], names) or f"; there are {', '.join(names)}"
+        inner = f"{names[-1]}.{unknown[0]}"
+        raise ValueError(f"no such name: {unknown[0]}, unless {inner} is meant{near}")
 
     def value(variables: Mapping[str, Any]) -> Any:
         try:

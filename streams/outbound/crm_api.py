@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from streams.http.fetching import public_connector, seconds_of, was_refused
+from streams.http.no_answer import why_no_answer
 from streams.outbound.crm_file import Crm
 from streams.settings.secret_references import read_secret
 from streams.settings.sources import SettingsError
@@ -63,14 +64,19 @@ class CrmApi:
                 why = "" if response.status < 300 else f"it answers {response.status}"
                 return CrmAnswer(response.status, _parsed(bytes(content)), why, retry_after)
         except (TimeoutError, ClientError, OSError, ValueError) as error:
-            text = "its address is not public" if was_refused(error) else type(error).__name__
-            return CrmAnswer(0, why=text)
+            return CrmAnswer(0, why=_why(error))
 
     async def close(self) -> None:
         """Hang up. Safe to call twice."""
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _why(error: Exception) -> str:
+    if was_refused(error):
+        return "its address is not public; private: true allows one of the shop's own network"
+    return "it can't be asked" if isinstance(error, ValueError) else why_no_answer(error)
 
 
 def _parsed(content: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,11 +12,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from schemas.durations import Duration
 from schemas.events import PAYLOADS
 from schemas.events.custom import is_custom
+from schemas.secret_reference import SecretReference
+from schemas.suggestions import did_you_mean
 from schemas.time_units import DAY_MS, MINUTE_MS
+from schemas.type_patterns import matches
+from schemas.written_form import Form, SystemName
 from streams.outbound.conditions import OF_MESSAGES, compile_condition, compile_value
-from streams.outbound.files import read_model
-from streams.outbound.subscriptions import Name, TypePattern
-from streams.settings.secret_references import SecretReference
+from streams.outbound.subscriptions import TypePattern
+from streams.settings.operator_file import FileIssue, read_operator_file, twice
 
 OF_OBJECTS = ("object",)
 """What is known where something is read: one object as the CRM has it."""
@@ -42,13 +46,17 @@ def _condition(text: str) -> str:
 
 def _event(text: str) -> str:
     if (text not in READABLE or text not in PAYLOADS) and not is_custom(text):
-        raise ValueError(f"expected one of {', '.join(READABLE)}, or custom.NAME")
+        near = did_you_mean(text, READABLE)
+        raise ValueError(f"expected one of {', '.join(READABLE)}, or custom.NAME{near}")
     return text
 
 
 OfObject = Annotated[str, AfterValidator(_over_object)]
 OfMessage = Annotated[str, AfterValidator(_over_message)]
-PropertyName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
+PropertyName = Annotated[
+    str, Form("[A-Za-z][A-Za-z0-9_]{0,99}", "a letter, then letters, digits and underscores")
+]
+ApiPath = Annotated[str, Form("/[!-~]{0,500}", "a path that begins with /")]
 
 
 class CrmReading(BaseModel):
@@ -56,8 +64,8 @@ class CrmReading(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Name
-    path: str = Field(pattern=r"^/[!-~]{0,500}$")
+    name: SystemName
+    path: ApiPath
     """Of the search, as `/crm/v3/objects/deals/search`."""
     changed: PropertyName
     """The property that says when an object was changed, in ms or RFC 3339."""
@@ -99,7 +107,7 @@ class CrmWriting(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field(pattern=r"^/[!-~]{0,500}$")
+    path: ApiPath
     by: Literal["email", "customer"] = "email"
     id_property: PropertyName = "email"
     """What the CRM calls it; unique there."""
@@ -118,11 +126,7 @@ class CrmWriting(BaseModel):
 
     def takes(self, type_: str) -> bool:
         """Whether messages of a type tell it anything."""
-        return any(
-            pattern in ("*", type_) or (pattern.endswith(".*") and type_.startswith(pattern[:-1]))
-            for each in self.map
-            for pattern in each.types
-        )
+        return any(matches(type_, each.types) for each in self.map)
 
 
 class Crm(BaseModel):
@@ -130,7 +134,7 @@ class Crm(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Name
+    name: SystemName
     url: str = Field(max_length=500)
     token: SecretReference
     private: bool = False
@@ -144,9 +148,6 @@ class Crm(BaseModel):
             raise ValueError("url: expected https://HOST")
         if parts.scheme != "https" and not self.private:
             raise ValueError("url: expected https://; http only with private: true")
-        names = [each.name for each in self.read]
-        if len(set(names)) != len(names):
-            raise ValueError("read: two have the same name")
         return self
 
 
@@ -157,14 +158,16 @@ class CrmFile(BaseModel):
 
     crm: tuple[Crm, ...] = Field(default=(), max_length=10)
 
-    @model_validator(mode="after")
-    def _are_told_apart(self) -> CrmFile:
-        names = [each.name for each in self.crm]
-        if len(set(names)) != len(names):
-            raise ValueError("two have the same name")
-        return self
-
 
 def read_crm(path: Path) -> tuple[Crm, ...]:
-    """Return the CRMs of a file, none when there is no file. Raises OutboundFileError."""
-    return read_model(path, CrmFile).crm if path.exists() else ()
+    """Return the CRMs of a file, none when there is no file. Raises OperatorFileError."""
+    if not path.exists():
+        return ()
+    return read_operator_file(path, CrmFile, _wrong_together).content.crm
+
+
+def _wrong_together(file: CrmFile) -> Iterator[FileIssue]:
+    yield from twice((each.name for each in file.crm), "crm")
+    for number, crm in enumerate(file.crm):
+        for issue in twice((each.name for each in crm.read), "read"):
+            yield FileIssue(("crm", number, *issue.path), issue.problem)

@@ -108,7 +108,7 @@ class Outbound:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin. Raises OutboundFileError for a file that can't be used."""
+        """Begin. Raises OperatorFileError for a file that can't be used."""
         self._read()
         self._task = asyncio.create_task(kept_up("outbound", self._watch), name="outbound")
 
@@ -134,7 +134,7 @@ class Outbound:
                 _log.error("what is outbound goes on as before", problem=str(error))
 
     def _read(self) -> None:
-        """Read the files if they are others. Raises OutboundFileError, once."""
+        """Read the files if they are others. Raises OperatorFileError, once."""
         seen = [stamp_of(path) for path in self._files]
         if seen == self._seen:
             return

@@ -15,6 +15,7 @@ address within the shop's own network, and http there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -31,10 +32,13 @@ from pydantic import (
 from agents.mail.message.webhook import InvalidUrl, check_url
 from agents.outbound.messages import TYPES
 from schemas.durations import Duration
+from schemas.secret_reference import MaybeSecret, SecretReference
+from schemas.suggestions import did_you_mean
 from schemas.time_units import DAY_MS
+from schemas.type_patterns import matches
+from schemas.written_form import SystemName
 from streams.outbound.conditions import compile_condition
-from streams.outbound.files import read_model
-from streams.settings.secret_references import SecretReference
+from streams.settings.operator_file import FileIssue, read_operator_file, twice
 
 MOST = 50
 """Webhooks of a shop: each follows the log by itself."""
@@ -45,7 +49,8 @@ SHORTEST, LONGEST = 60_000, 7 * DAY_MS
 
 def _known_type(text: str) -> str:
     if text != "*" and text not in TYPES and not (text.endswith(".*") and _begun(text)):
-        raise ValueError(f"no such type; there are {', '.join(TYPES)}, PREFIX.* and *")
+        near = did_you_mean(text, [*TYPES, *_PREFIXES])
+        raise ValueError(f"no such type{near or f'; there are {_ALL}'}")
     return text
 
 
@@ -53,7 +58,9 @@ def _begun(pattern: str) -> bool:
     return any(type_.startswith(pattern[:-1]) for type_ in TYPES)
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+_PREFIXES = sorted({f"{type_.partition('.')[0]}.*" for type_ in TYPES})
+_ALL = f"{', '.join(TYPES)}, PREFIX.* and *"
+
 TypePattern = Annotated[str, AfterValidator(_known_type)]
 
 
@@ -62,8 +69,8 @@ class WebhookSubscription(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Name
-    url: str = Field(max_length=2_000)
+    name: SystemName
+    url: Annotated[str, Field(max_length=2_000), MaybeSecret()]
     types: tuple[TypePattern, ...] = Field(min_length=1, max_length=50)
     when: str = ""
     secrets: tuple[SecretReference, ...] = Field(min_length=1, max_length=2)
@@ -105,10 +112,7 @@ class WebhookSubscription(BaseModel):
 
     def takes(self, type_: str) -> bool:
         """Whether it wants messages of a type, as far as its condition holds."""
-        return any(
-            pattern in ("*", type_) or (pattern.endswith(".*") and type_.startswith(pattern[:-1]))
-            for pattern in self.types
-        )
+        return matches(type_, self.types)
 
 
 class Subscriptions(BaseModel):
@@ -118,15 +122,13 @@ class Subscriptions(BaseModel):
 
     webhooks: tuple[WebhookSubscription, ...] = Field(default=(), max_length=MOST)
 
-    @model_validator(mode="after")
-    def _are_told_apart(self) -> Subscriptions:
-        names = [each.name for each in self.webhooks]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two webhooks are called {twice[0]}")
-        return self
-
 
 def read_subscriptions(path: Path) -> tuple[WebhookSubscription, ...]:
-    """Return the webhooks of a file, none when there is no file. Raises OutboundFileError."""
-    return read_model(path, Subscriptions).webhooks if path.exists() else ()
+    """Return the webhooks of a file, none when there is no file. Raises OperatorFileError."""
+    if not path.exists():
+        return ()
+    return read_operator_file(path, Subscriptions, _wrong_together).content.webhooks
+
+
+def _wrong_together(file: Subscriptions) -> Iterator[FileIssue]:
+    return twice((each.name for each in file.webhooks), "webhooks")

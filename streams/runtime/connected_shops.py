@@ -25,7 +25,7 @@ class ConnectedShops:
     """Those that are connected when it is made. `close` them."""
 
     def __init__(self, settings: Settings, *, log: Log, clock: Clock, intake: EventIntake) -> None:
-        """Raises ConnectionsError, SettingsError."""
+        """Raises OperatorFileError, SettingsError."""
         self._settings = settings
         self._clock = clock
         self.connectors: Sequence[ShopConnector] = [

@@ -17,7 +17,7 @@ from agents.rules.validation_errors import ValidationIssue
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from schemas.validation import all_errors
-from schemas.yaml_text import Document
+from schemas.yaml_text import Document, yaml_problem
 from streams.runtime.definition_names import unknown_names
 
 Level = Literal["error", "warning", "note"]
@@ -105,11 +105,12 @@ def _read_file(path: Path, reading: Reading) -> tuple[AnyDefinition, Document] |
     try:
         document = Document(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reading.findings.append(
-            FileFinding(path, _line_of(error), "", " ".join(str(error).split()))
-        )
+        reading.findings.append(_unreadable(path, error))
         reading.unread[path] = frozenset(NAMES)
         return None
+    for each in document.repeated():
+        shown = ".".join(map(str, each.path))
+        reading.findings.append(FileFinding(path, each.line, shown, each.problem))
     try:
         return DEFINITION.validate_python(document.content), document
     except ValidationError as error:
@@ -151,6 +152,10 @@ def parts(path: str) -> list[str | int]:
     return [int(part) if part.isdigit() else part for part in path.split(".")]
 
 
-def _line_of(error: Any) -> int:
-    mark = getattr(error, "problem_mark", None)
-    return mark.line + 1 if mark is not None else 1
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError | yaml.YAMLError) -> FileFinding:
+    if isinstance(error, yaml.YAMLError):
+        line, problem = yaml_problem(error)
+        return FileFinding(path, line, "", problem)
+    if isinstance(error, UnicodeDecodeError):
+        return FileFinding(path, 1, "", "not UTF-8")
+    return FileFinding(path, 1, "", error.strerror or str(error))

@@ -52,7 +52,7 @@ class IngestPort:
         """Return whose routes there are."""
         endpoints = Endpoints(
             self.intake,
-            Access(self.keys, NamedProxies(self._settings.public_proxies)),
+            Access(self.keys, NamedProxies(self._settings.public_proxies), self._clock),
             clock=self._clock,
             notation=notation(self._settings),
             metrics=self._metrics,
@@ -60,7 +60,8 @@ class IngestPort:
         return [endpoints.mount, self.shops.mount, site_script.mount]
 
     async def start(self, bind: Address, *, shared: bool = False) -> Address:
-        """Listen, and return where, also when port 0 was asked for. Raises WorkerFailed, KeysError.
+        """Listen, and return where, also when port 0 was asked for. Raises WorkerFailed,
+        OperatorFileError.
 
         `shared` with other processes: the kernel gives each connection to one of them.
         """

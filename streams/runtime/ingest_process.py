@@ -39,8 +39,8 @@ class IngestProcess:
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
-        """Listen. Raises LogError, WorkerFailed, AdminError, KeysError; nothing is left running
-        then."""
+        """Listen. Raises LogError, WorkerFailed, AdminError, OperatorFileError; nothing is left
+        running then."""
         try:
             await self._start()
         except BaseException:

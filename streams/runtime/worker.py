@@ -51,7 +51,6 @@ from streams.operate.privacy.eraser import Eraser
 from streams.operate.record_index import RecordIndex
 from streams.operate.tracing import Tracing
 from streams.outbound.counts import OutboundCounts
-from streams.outbound.files import OutboundFileError
 from streams.outbound.runtime import Outbound, OutboundFiles
 from streams.partitioner import partition_of
 from streams.runtime.app import App
@@ -92,6 +91,7 @@ from streams.runtime.transports.partition_manager import PartitionManager
 from streams.runtime.waiting import first
 from streams.runtime.worker_secrets import WorkerSecrets
 from streams.settings import Settings
+from streams.settings.operator_file import OperatorFileError
 from streams.topology import (
     AGENTS,
     CUSTOMER_EVENTS,
@@ -555,7 +555,7 @@ class Worker:
         )
         try:
             self.outbound.start()
-        except OutboundFileError as error:
+        except OperatorFileError as error:
             raise WorkerFailed(str(error)) from None
         self._running.push_async_callback(self.outbound.stop)
 

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from schemas.durations import Duration
 from schemas.notation import DecimalMark
+from schemas.problem_words import problem_words
+from schemas.suggestions import did_you_mean
 from schemas.time_units import HOUR_MS, MINUTE_MS
 from streams.settings.values import Identifier
 
@@ -82,7 +84,9 @@ def _feed(number: int, given: Any) -> FeedSource:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "table"
-        message = first["msg"].removeprefix("Value error, ")
+        message = problem_words(first)
+        if first["type"] == "extra_forbidden":
+            message += did_you_mean(str(first["loc"][-1]), FeedSource.model_fields)
         raise ValueError(f"feed {name or number}: {place}: {message}") from None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.problem_words import problem_words
 from streams.settings import Settings
 from streams.settings.sources import (
     PREFIX,
@@ -125,6 +126,5 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
         shown = re.sub(r"://.*@", "://(not shown)@", repr(problem["input"]))[:200]
         # URLs of feeds carry keys.
         value = "(not shown)" if name in (*SECRETS, "feeds") else shown
-        message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{where} = {value}: {message}")
+        lines.append(f"{where} = {value}: {problem_words(problem)}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Secrets that a file of ours names and never holds: `env:NAME` or `file:PATH`.
+"""Reading the secrets that a file of ours names and never holds: `env:NAME` or `file:PATH`.
 
 A file like `connections.yaml` is read by many, is kept under version control and is shown when
 something is wrong with it, so what it has is where each secret stands. A file is read again now and
@@ -8,47 +8,31 @@ then, so that a secret is exchanged without a restart; the environment of a proc
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 
-from streams.settings.sources import PREFIX, SettingsError, read_secret_file
+from schemas.secret_reference import PlacedReference
+from streams.settings.sources import SettingsError, read_secret_file
 
 REREAD_SECONDS = 5.0
 """After which a file is read again when its secret is asked for."""
 
-_EXPECTED = "expected env:NAME or file:PATH, never the secret itself"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-
-
-def _checked(text: str) -> str:
-    kind, _, name = text.partition(":")
-    if kind == "env" and _NAME.fullmatch(name):
-        if name.upper().startswith(PREFIX):
-            raise ValueError(f"a variable that begins with {PREFIX} is one of Ritorno's settings")
-        return text
-    if kind == "file" and name.strip() and name.isprintable():
-        return text
-    raise ValueError(_EXPECTED)
-
-
-SecretReference = Annotated[str, AfterValidator(_checked)]
-"""Where a secret stands. A text that is none is not shown in the error, since it may be one."""
-
 
 def read_secret(reference: str) -> SecretStr:
-    """Return the secret, without a line break at its end. Raises SettingsError, which names where
-    it was looked for and never holds it."""
+    """Return the secret, without a line break at its end. Raises SettingsError, which names who
+    asks for it (file, line and field) and where it was looked for, and never holds it."""
     kind, _, name = reference.partition(":")
+    place = reference.place if isinstance(reference, PlacedReference) else ""
+    where = f"{place}: {reference}" if place else reference
     if kind == "file":
-        return SecretStr(read_secret_file(reference, name))
+        return SecretStr(read_secret_file(where, name))
     secret = os.environ.get(name, "")
     if not secret:
-        raise SettingsError(f"{reference}: there is no such variable, or nothing in it")
+        what = "is empty" if name in os.environ else "is not set"
+        raise SettingsError(f"{where}: the environment variable {name} {what} where this runs")
     return SecretStr(secret)
 
 

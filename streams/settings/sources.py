@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.failures import InputError
+from schemas.secret_reference import SETTINGS_PREFIX
 
-PREFIX = "RITORNO_"
+PREFIX = SETTINGS_PREFIX
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_FILE = Path("ritorno.toml")
 

@@ -49,7 +49,7 @@ def add(
     origins: Sequence[str],
     rate: float | None,
 ) -> KeyMade:
-    """Add a key. Raises InputError, KeysError; nothing has changed then."""
+    """Add a key. Raises InputError, OperatorFileError; nothing has changed then."""
     text, keys = _read(path)
     if any(key.id == key_id for key in keys):
         raise InputError(f"{key_id}: there is such a key; --rotate gives it another value")
@@ -74,7 +74,7 @@ def add(
     if not text.strip() or not keys:
         text = _without_empty(text)
     changed = f"{text if text.endswith(chr(10)) or not text else text + chr(10)}{block}"
-    parse_keys(changed.encode(), str(path))  # before anything is written
+    parse_keys(changed.encode(), path)  # before anything is written
     if made.identity_secret:
         _write_secret(Path(made.identity_secret))
     _replace(path, changed)
@@ -83,7 +83,7 @@ def add(
 
 def rotate(path: Path, key_id: str) -> KeyMade:
     """Give a key another value; the one that it has holds still, one before that no more. Raises
-    InputError, KeysError."""
+    InputError, OperatorFileError."""
     text, keys = _read(path)
     key = _named(keys, key_id)
     value = _value(not key.is_public)
@@ -96,7 +96,7 @@ def rotate(path: Path, key_id: str) -> KeyMade:
 
 
 def drop_previous(path: Path, key_id: str) -> None:
-    """Let only a key's current value hold. Raises InputError, KeysError."""
+    """Let only a key's current value hold. Raises InputError, OperatorFileError."""
     text, keys = _read(path)
     key = _named(keys, key_id)
     field, held = ("values", key.values) if key.is_public else ("hashes", key.hashes)
@@ -106,7 +106,7 @@ def drop_previous(path: Path, key_id: str) -> None:
 
 
 def revoke(path: Path, key_id: str, now: int) -> None:
-    """Have a key believed no more, since `now` (ms). Raises InputError, KeysError."""
+    """Have a key believed no more, since `now` (ms). Raises InputError, OperatorFileError."""
     text, keys = _read(path)
     if _named(keys, key_id).revoked is not None:
         raise InputError(f"{key_id}: is revoked already")
@@ -127,7 +127,7 @@ def _read(path: Path) -> tuple[str, Sequence[WriteKey]]:
         return "", ()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
-    return text, parse_keys(text.encode(), str(path))
+    return text, parse_keys(text.encode(), path)
 
 
 def _named(keys: Sequence[WriteKey], key_id: str) -> WriteKey:
@@ -179,7 +179,7 @@ def _without_empty(text: str) -> str:
 
 
 def _checked(path: Path, changed: str) -> None:
-    parse_keys(changed.encode(), str(path))
+    parse_keys(changed.encode(), path)
     _replace(path, changed)
 
 

@@ -12,10 +12,10 @@ from prometheus_client import generate_latest
 
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
-from streams.connect.connections import ConnectionsError
 from streams.log import scan
 from streams.runtime.worker import Worker
 from streams.settings import Settings
+from streams.settings.operator_file import OperatorFileError
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS
 from tests.connect.shapes import SHOP, shopify_order
@@ -71,6 +71,6 @@ async def test_a_file_with_a_mistake_is_said_at_the_start(
     assert broken.connections is not None
     broken.connections.write_text("connections: [{name: negozio, kind: shopify}]")
     worker = Worker(broken, clock=VirtualClock(START))
-    with pytest.raises(ConnectionsError, match=r"connections\.0\.shop: Field required"):
+    with pytest.raises(OperatorFileError, match=r"connections\.0\.shop: missing"):
         await worker.start()
     await worker.stop()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agents.mappings.mapping import SourceMapping
+from schemas.mappings import Mappings
 from schemas.notation import DEFAULT_NOTATION
 from schemas.origin import foreign_partition
 from schemas.records import OutRecord
@@ -24,6 +25,7 @@ from streams.connect.mappings.resending import LetterMapper
 from streams.connect.mappings.written import LEASE_MS, find_written, spans
 from streams.log import LogError, OffsetRange, TopicIdentity
 from streams.operate.dead_letters import ResendReport, open_letters, resend
+from streams.settings.operator_file import OperatorFile
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, MAPPING_OFFSETS
 from tests.mappings.foreign import SIGNER, Process, Topic, appended, new_log
 from tests.mappings.ordini import compiled
@@ -276,7 +278,7 @@ async def test_a_letter_is_mapped_again_once_the_file_is_mended(tmp_path: Path) 
     topic.add(0, b"{half")
     await Process(views(id="lower(value.m)"), topic, log).drain()
     assert appended(log) == []
-    file = MappingFile(tmp_path, Document("{}"), [views()])
+    file = MappingFile(OperatorFile(tmp_path, Document("{}"), Mappings()), [views()])
 
     async def again(file: MappingFile | None) -> ResendReport:
         mapper = LetterMapper(file, DEFAULT_NOTATION)

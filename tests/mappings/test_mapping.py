@@ -159,7 +159,7 @@ def test_expressions(text: str, scope: dict[str, Any], expected: Any) -> None:
         ("valeu.a", "no such name: valeu; did you mean value?"),
         ("CONFERMATO", "a text stands in quotes"),
         ("lowr(value.a)", "no such function: lowr; did you mean lower?"),
-        ("value.a ==", "Syntax error"),
+        ("value.a ==", "no expression in CEL at its end"),
         ("value.a.map(x, value.b.map(y, y))", "at most 1"),
         ("'x' + " * 300 + "'x'", "at most 1000"),
     ],

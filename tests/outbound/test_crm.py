@@ -18,7 +18,7 @@ from streams.operate.dead_letters import open_letters
 from streams.outbound import crm_polling
 from streams.outbound.crm_file import Crm, read_crm
 from streams.outbound.crm_polling import CrmPolling
-from streams.outbound.files import OutboundFileError
+from streams.settings.operator_file import OperatorFileError
 from tests.outbound.crm_stand_in import TOKEN, deal, described, stand_in
 from tests.outbound.doubles import LIMIT, START, Shop, shop, signal, tell
 
@@ -257,6 +257,6 @@ def test_a_mistake_in_the_file_is_named(
 ) -> None:
     path = tmp_path / "crm.yaml"
     path.write_text(json.dumps({"crm": [{**described("https://crm.example.it"), **change}]}))
-    with pytest.raises(OutboundFileError, match=expected) as told:
+    with pytest.raises(OperatorFileError, match=expected) as told:
         read_crm(path)
     assert "geheim" not in str(told.value)

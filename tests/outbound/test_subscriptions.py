@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from agents.outbound.messages import Message
-from streams.outbound.files import OutboundFileError
 from streams.outbound.subscriptions import MOST, read_subscriptions
 from streams.outbound.webhooks import topics_of, wanted_by
+from streams.settings.operator_file import OperatorFileError
 
 HEAD = """\
 webhooks:
@@ -51,18 +51,22 @@ def test_without_a_file_there_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        (("types: [segment.changed", "types: [segment.chaged"), "line 4.*no such type.*chaged"),
+        (
+            ("types: [segment.changed", "types: [segment.chaged"),
+            r"yaml:4: webhooks\.0\.types\.0: no such type .got 'segment.chaged'.; did you mean "
+            r"segment.changed\?",
+        ),
         (("https://gest", "http://gest"), "private: true"),
         (("https://gest", "ftp://gest"), "expected https"),
         (("https://gest", "https://a:b@gest"), "no user and password"),
-        (("name: gestionale", "name: Gestionale!"), "line 2.*name"),
-        (("types:", "tipi:"), "tipi"),
+        (("name: gestionale", "name: Gestionale!"), "yaml:2: .*name"),
+        (("types:", "tipi:"), "tipi: no such field; there are .* types"),
         (("secrets: [", "secrets: [env:A, "), "secrets"),
-        (("webhooks:\n", "webhooks: [\n"), "line"),
+        (("webhooks:\n", "webhooks: [\n"), "yaml:[0-9]+: "),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, changed: tuple[str, str], expected: str) -> None:
-    with pytest.raises(OutboundFileError, match=f"(?s){expected}"):
+    with pytest.raises(OperatorFileError, match=f"(?s){expected}"):
         read(tmp_path, HEAD.replace(*changed, 1))
 
 
@@ -72,12 +76,12 @@ def test_a_mistake_is_named(tmp_path: Path, changed: tuple[str, str], expected: 
      "give_up_after: 90d", "give_up_after: soon"],
 )  # fmt: skip
 def test_what_can_never_work_is_refused(tmp_path: Path, line: str) -> None:
-    with pytest.raises(OutboundFileError, match=line.partition(":")[0]):
+    with pytest.raises(OperatorFileError, match=line.partition(":")[0]):
         read(tmp_path, HEAD + f"    {line}\n")
 
 
 def test_a_secret_in_place_of_its_reference_is_not_shown(tmp_path: Path) -> None:
-    with pytest.raises(OutboundFileError) as told:
+    with pytest.raises(OperatorFileError) as told:
         read(tmp_path, HEAD.replace("env:GESTIONALE_SECRET", "whsec_geheim"))
     assert "env:NAME" in str(told.value)
     assert "geheim" not in str(told.value)
@@ -85,10 +89,10 @@ def test_a_secret_in_place_of_its_reference_is_not_shown(tmp_path: Path) -> None
 
 def test_names_are_told_apart_and_there_is_an_end(tmp_path: Path) -> None:
     one = HEAD.removeprefix("webhooks:\n")
-    with pytest.raises(OutboundFileError, match="two webhooks are called gestionale"):
+    with pytest.raises(OperatorFileError, match=r"webhooks\.1\.name: one before it has"):
         read(tmp_path, HEAD + one)
     many = "webhooks:\n" + "".join(
         one.replace("gestionale", f"g{number}", 1) for number in range(MOST + 1)
     )
-    with pytest.raises(OutboundFileError, match="webhooks"):
+    with pytest.raises(OperatorFileError, match="webhooks"):
         read(tmp_path, many)

@@ -428,7 +428,7 @@ def test_feeds_are_tables_of_the_file_or_json(monkeypatch: pytest.MonkeyPatch) -
         ("https://negozio", "https://u:hunter2@negozio", "feed negozio: url: no user and password"),
         ("https://negozio", "ftp://negozio", "feed negozio: url: expected http://"),
         ("outlet", "negozio", "two feeds are called negozio"),
-        ("whole", "hole", "feed negozio: hole: Extra inputs are not permitted"),
+        ("whole", "hole", "feed negozio: hole: no such field; did you mean whole?"),
     ],
 )
 def test_a_feed_that_cannot_be_is_named_without_its_url(

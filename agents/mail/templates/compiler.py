@@ -37,7 +37,7 @@ from agents.mail.templates.tags import (
     assemble,
     split,
 )
-from schemas.yaml_text import Document
+from schemas.yaml_text import Document, yaml_problem
 
 _CALL = re.compile(r"\b([a-z_]\w*)\s*\(")
 
@@ -158,9 +158,13 @@ class TemplateCompiler:
 
     def _read_words(self, path: str) -> None:
         try:
-            words = Document(self._sources[path]).content
+            document = Document(self._sources[path])
         except yaml.YAMLError as error:
-            raise TemplateProblem(f"{path}: {error}") from None
+            line, problem = yaml_problem(error)
+            raise TemplateProblem(f"{path}:{line}: {problem}") from None
+        for each in document.repeated():
+            raise TemplateProblem(f"{path}:{each.line}: {each.path[-1]}: {each.problem}")
+        words = document.content
         if not isinstance(words, dict) or not all(isinstance(w, str) for w in words.values()):
             raise TemplateProblem(f"{path}: must be a list of NAME: text")
         self.words[path[len("_words/") : -len(".yaml")]] = words

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from schemas.time_units import HOUR_MS, MINUTE_MS
 from streams.connect.connector import ShopUnavailable
+from streams.http.no_answer import why_no_answer
 
 HOST = "https://static.adobeioevents.com"
 KEPT_MS = 24 * HOUR_MS
@@ -113,7 +114,7 @@ async def fetch_key(path: str) -> bytes | None:
             content = await response.content.read(MOST_BYTES + 1)
             return content if len(content) <= MOST_BYTES else None
     except (TimeoutError, ClientError, OSError) as error:
-        raise ShopUnavailable(f"{HOST}: {type(error).__name__}") from None
+        raise ShopUnavailable(f"{HOST}: {why_no_answer(error)}") from None
 
 
 def _signature(text: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC
 
 from schemas.failures import Failure
@@ -20,6 +21,7 @@ from streams.connect.connector import (
     ShopRefuses,
     ShopUnavailable,
     UnreadResource,
+    not_asked,
 )
 from streams.connect.keyset import Keyset
 from streams.connect.magento.adobe_keys import AdobeKeys, Fetch
@@ -167,8 +169,8 @@ class MagentoConnector(PolledConnector):
         found, refused = [], []
         try:
             await read_shop(self._rest, self._shop_connection)
-        except Failure as error:
-            return [Check("rest", CheckStatus.FAIL, str(error), "is the address right?")]
+        except (ShopUnavailable, ShopRefuses) as error:
+            return [replace(not_asked(self.connection, error, "token"), name="rest")]
         for resource in PATHS:
             try:
                 await self._rest.search(resource, criteria([], [], size=1))

@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from schemas.secret_reference import SecretReference
+from schemas.written_form import Form
 from streams.connect.connection import HttpsUrl, ShopConnection
-from streams.settings.secret_references import SecretReference
 
-Method = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Method = Annotated[
+    str, Form("[A-Za-z0-9_-]{1,64}", "a payment method's code, such as banktransfer")
+]
 
 OFFLINE = ("banktransfer", "cashondelivery", "checkmo", "free", "purchaseorder")
 """Magento's own payment methods for which nobody waits before the goods are sent."""
@@ -26,7 +29,9 @@ class MagentoConnection(ShopConnection):
     `/rest/V1`."""
     token: SecretReference | None = None
     """Access token of an integration. Without one nothing is asked for."""
-    client_id: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    client_id: Annotated[
+        str, Form("[A-Za-z0-9._-]{0,100}", "the client id that Adobe's console shows")
+    ] = ""
     """Of the project in Adobe's developer console whose events come to `/connect/NAME`: events for
     another one are refused. Empty: none are taken."""
     complete_on: Literal["created", "paid"] = "paid"
@@ -43,7 +48,9 @@ class MagentoConnection(ShopConnection):
     the list, and is asked to confirm where a workflow does so."""
     carts: bool = True
     """Whether open quotes of known customers become checkouts, for the mails to who leaves one."""
-    url_suffix: str = Field(default=".html", pattern=r"^[A-Za-z0-9./_-]{0,20}$")
+    url_suffix: Annotated[
+        str, Form("[A-Za-z0-9./_-]{0,20}", "the end of an address, such as .html")
+    ] = ".html"
     """Behind the addresses of products (Catalog → SEO)."""
 
     @model_validator(mode="after")

@@ -14,12 +14,12 @@ from schemas.events import Event
 from schemas.instant import to_rfc3339
 from schemas.mappings import Example, ExpectedEvent
 from schemas.notation import DEFAULT_NOTATION, Notation
+from schemas.problem_words import shown_value
 from streams.connect.mappings.mapping_file import MappingFile
+from streams.messages.plurals import several
 
 NOTED_AT = 1_772_442_000_000
 """2026-03-02T09:00:00Z: the time of a record whose example gives none."""
-
-MAX_SHOWN = 80
 
 
 class ExampleResult(NamedTuple):
@@ -66,12 +66,22 @@ def _problems(mapping: SourceMapping, example: Example, notation: Notation) -> l
     if example.expect == "dropped" and not mapped.dropped:
         problems.append(f"expected to be dropped, but became {_types(events)}")
     elif len(events) != len(expected):
+        came = several(len(events), "event")
         problems.append(
-            f"expected {len(expected)} events, but {len(events)} came: {_types(events)}"
+            f"expected {several(len(expected), 'event')}, but {came} came: {_types(events)}"
         )
     for number, (event, wanted) in enumerate(zip(events, expected, strict=False)):
         problems += [f"expect.{number}.{each}" for each in _differences(event, wanted)]
+        problems += [f"expect.{number}.{each}" for each in _left_out(event, wanted)]
     return problems
+
+
+def _left_out(event: Event, wanted: ExpectedEvent) -> Iterator[str]:
+    """Yield the properties that can't be read, unless the example says what comes of them."""
+    for odd in event.odd:
+        name = odd.field.partition(".")[0]
+        if not odd.kept and odd.field != "time" and name not in wanted.properties:
+            yield f"properties.{odd.field}: can't be read and is left out (got {odd.value})"
 
 
 def _types(events: list[Event]) -> str:
@@ -94,7 +104,7 @@ def _differences(event: Event, wanted: ExpectedEvent) -> Iterator[str]:
         if name == "time" and want is not None:
             want = to_rfc3339(want)
         if want is not None and want != fact:
-            yield f"{name}: expected {_shown(want)}, but it is {_shown(fact)}"
+            yield f"{name}: expected {shown_value(want)}, but it is {shown_value(fact)}"
     data: BaseModel = event.data
     properties = data.model_dump(mode="json", exclude_none=True)
     for name, value in wanted.properties.items():
@@ -110,7 +120,7 @@ def _compared(path: str, want: Any, fact: Any) -> Iterator[str]:
         for number, (one, other) in enumerate(zip(want, fact, strict=True)):
             yield from _compared(f"{path}.{number}", one, other)
     elif want != fact and not _same_number(want, fact):
-        yield f"{path}: expected {_shown(want)}, but it is {_shown(fact)}"
+        yield f"{path}: expected {shown_value(want)}, but it is {shown_value(fact)}"
 
 
 def _same_number(want: Any, fact: Any) -> bool:
@@ -121,8 +131,3 @@ def _same_number(want: Any, fact: Any) -> bool:
         return Decimal(str(want)) == Decimal(str(fact))
     except InvalidOperation:
         return False
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"

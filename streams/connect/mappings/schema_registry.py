@@ -18,6 +18,7 @@ from urllib.parse import quote
 from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
 
 from schemas.failures import Failure
+from streams.http.no_answer import why_no_answer
 
 MAX_KEPT = 1_000
 """Schemas; a large one takes 100 kB."""
@@ -139,7 +140,7 @@ class SchemaRegistry:
                 status = answer.status
         except (ClientError, TimeoutError, OSError) as error:
             raise RegistryUnavailable(
-                f"the schema registry at {self._url} doesn't answer: {type(error).__name__}"
+                f"the schema registry at {self._url} doesn't answer: {why_no_answer(error)}"
             ) from None
         if status == _NOT_FOUND:
             raise UnknownSchema(f"the schema registry knows no {path}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
-from schemas.failures import Failure
 from schemas.time_units import HOUR_MS, MINUTE_MS
 from schemas.validation import Unreadable
 from streams.clock import Clock
-from streams.connect.connection import ShopConnection, references
+from streams.connect.connection import ShopConnection
 from streams.connect.connector import (
     SELF_TEST,
     DeliveryAnswer,
@@ -21,6 +21,7 @@ from streams.connect.connector import (
     ShopRefuses,
     ShopUnavailable,
     UnreadResource,
+    not_asked,
 )
 from streams.connect.keyset import Keyset
 from streams.connect.polled_connector import PolledConnector, RowsPage
@@ -72,8 +73,7 @@ class PrestaShopConnector(PolledConnector):
         self._shop_connection = connection
         self._clock = clock
         self._key = SecretsInUse([connection.key])
-        secrets = references(connection.secret)
-        self._secrets = SecretsInUse(secrets) if secrets else None
+        self._secrets = SecretsInUse(connection.secret) if connection.secret else None
         self._api = api or ShopApi(f"{connection.url}/api", self._headers)
         self._api.now = clock.now
         self._service = WebService(self._api)
@@ -164,9 +164,10 @@ class PrestaShopConnector(PolledConnector):
         """Look at the key's rights, the shop's clock and the meaning of its states."""
         try:
             reading = await read_shop(self._service, self._shop_connection)
-        except Failure as error:
-            remedy = "Advanced Parameters → Webservice: is it on, and is the key right?"
-            return [Check("web service", CheckStatus.FAIL, str(error), remedy)]
+        except (ShopUnavailable, ShopRefuses) as error:
+            check = not_asked(self.connection, error, "key")
+            more = "; Advanced Parameters → Webservice: is it on?"
+            return [replace(check, name="web service", remedy=check.remedy + more)]
         found = [Check("web service", CheckStatus.OK, f"{self._api.base} answers")]
         found += await self._rights()
         return [*found, self._clock_check(), self._zone_check(reading), _states_check(reading)]

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.secret_reference import SecretReference
 from streams.connect.connection import HttpsUrl, Secrets, ShopConnection
-from streams.settings.secret_references import SecretReference
 from streams.settings.values import Zone
 
 StateIds = Annotated[list[Annotated[int, Field(ge=1)]], Field(max_length=100)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.connect.connector import ShopRefuses, ShopUnavailable
+from streams.connect.connector import ShopRefuses, ShopUnavailable, not_asked
 from streams.connect.resources import objects, text
 from streams.connect.shop_api import ShopApi
 from streams.connect.shopify import subscriptions
@@ -30,11 +30,8 @@ async def check(api: ShopApi, oauth: ShopApi, connection: ShopifyConnection) -> 
         found += await _scopes(oauth)
         found.append(clock(oauth.skew_ms))
         found += await subscriptions.subscribe(api, connection)
-    except ShopRefuses as error:
-        remedy = "is the token right, and allowed to?"
-        found.append(Check("shop", CheckStatus.FAIL, str(error), remedy))
-    except ShopUnavailable as error:
-        found.append(Check("shop", CheckStatus.FAIL, str(error), "try again later"))
+    except (ShopRefuses, ShopUnavailable) as error:
+        found.append(not_asked(connection, error, "token"))
     topics = ", ".join(MANDATORY)
     found.append(
         Check("privacy topics", CheckStatus.OK, f"{topics}: set in the app's own configuration")

@@ -18,7 +18,6 @@ from schemas.instant import parse_instant, to_rfc3339
 from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from streams.clock import Clock
-from streams.connect.connection import references
 from streams.connect.connector import (
     DeliveryAnswer,
     ShopConnector,
@@ -87,7 +86,7 @@ class Shopify(ShopConnector):
         super().__init__(connection)
         self.connection = connection
         self._clock = clock
-        self._secrets = SecretsInUse(references(connection.secret))
+        self._secrets = SecretsInUse(connection.secret)
         self._token = None if connection.token is None else SecretsInUse([connection.token])
         base = connection.api_url or f"https://{connection.shop}"
         given: dict[str, Any] = {} if pause is None else {"pause": pause}

@@ -20,7 +20,6 @@ from schemas.instant import parse_instant, to_datetime, to_rfc3339
 from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from streams.clock import Clock
-from streams.connect.connection import references
 from streams.connect.connector import (
     DeliveryAnswer,
     ShopConnector,
@@ -30,6 +29,7 @@ from streams.connect.connector import (
     ShopRefuses,
     ShopUnavailable,
     UnreadResource,
+    not_asked,
 )
 from streams.connect.resources import Resource, id_of, objects, text
 from streams.connect.shop_api import Pause, ShopAnswer, ShopApi
@@ -77,7 +77,7 @@ class WooCommerce(ShopConnector):
     ) -> None:
         super().__init__(connection)
         self.connection = connection
-        self._secrets = SecretsInUse(references(connection.secret))
+        self._secrets = SecretsInUse(connection.secret)
         keys = (connection.consumer_key, connection.consumer_secret)
         self._keys = [SecretsInUse([each]) for each in keys if each is not None]
         given: dict[str, Any] = {} if pause is None else {"pause": pause}
@@ -328,11 +328,8 @@ class WooCommerce(ShopConnector):
                 found.append(Check(f"read {resource}", CheckStatus.OK, "allowed"))
             found.append(clock_check(self.api.skew_ms))
             found += await self.setup()
-        except ShopRefuses as error:
-            remedy = "is the key right, and allowed to read and write?"
-            found.append(Check("shop", CheckStatus.FAIL, str(error), remedy))
-        except ShopUnavailable as error:
-            found.append(Check("shop", CheckStatus.FAIL, str(error), "try again later"))
+        except (ShopRefuses, ShopUnavailable) as error:
+            found.append(not_asked(self.connection, error, "consumer_key"))
         return found
 
     def self_test(self, body: bytes) -> Mapping[str, str] | None:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from schemas.secret_reference import SecretReference
 from streams.connect.connection import HttpsUrl, OptionalHttpsUrl, Secrets, ShopConnection
-from streams.settings.secret_references import SecretReference
 
 
 class WooCommerceConnection(ShopConnection):

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from streams.clock import Clock
 from streams.http.ingest.keys import WriteKey, WriteKeys
 from streams.http.ingest.keys_file import KeysFile
+from streams.http.ingest.origins import RefusedOrigins, hint
 from streams.http.ingest.rates import ADDRESS_RATE, RateLimits
 from streams.http.server.proxies import IPV6_NETWORK, NamedProxies
 
@@ -70,9 +72,10 @@ def unreadable(admitted: Admitted | None, reason: str, problem: str) -> RequestR
 class Access:
     """Looks at keys, origins and rates."""
 
-    def __init__(self, file: KeysFile, proxies: NamedProxies) -> None:
+    def __init__(self, file: KeysFile, proxies: NamedProxies, clock: Clock) -> None:
         """What `proxies` say of whose request it is counts."""
         self._file = file
+        self._refused = RefusedOrigins(clock)
         self._proxies = proxies
         self._rates = RateLimits()
 
@@ -107,6 +110,7 @@ class Access:
         origin = request.headers.get("Origin", "")
         response = web.Response(status=204)
         if origin not in self._file.current.origins:
+            self._refused.note("any", origin, self._file.current.origins)
             response.set_status(403)
             return response
         self.allow(request, response)
@@ -142,8 +146,9 @@ class Access:
             raise RequestRefused(401, "secret_in_address", problem, key=key.id)
         origin = request.headers.get("Origin")
         if origin is not None and origin not in key.origins:
+            self._refused.note(key.id, origin, key.origins)
             problem = (
-                f"Origin: {origin[:100]!r} is none of this key's"
+                f"Origin: {origin[:100]!r} is none of this key's; {hint(origin, key.origins)}"
                 if key.is_public
                 else "a secret key has no place in a page"
             )

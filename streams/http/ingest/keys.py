@@ -29,20 +29,26 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.failures import InputError
 from schemas.instant import Instant
 from schemas.reserved import SOURCES
-from schemas.yaml_text import Document
-from streams.settings.secret_references import SecretReference, read_secret
+from schemas.secret_reference import MaybeSecret, SecretReference
+from schemas.type_patterns import matches
+from schemas.written_form import Form
+from streams.settings.operator_file import (
+    FileIssue,
+    OperatorFileError,
+    parse_operator_file,
+    read_operator_file,
+    twice,
+)
+from streams.settings.secret_references import read_secret
 from streams.settings.sources import SettingsError
 
-MOST_BYTES = 1_000_000
 MOST_KEYS = 1_000
 """Each is a label in metrics."""
 
@@ -50,10 +56,6 @@ PUBLIC_PREFIX, SECRET_PREFIX = "rp_", "rs_"
 """Begin the values that we make, so that a person sees at once which kind lies somewhere."""
 
 HASH_PREFIX = "sha256:"
-
-
-class KeysError(InputError):
-    """A keys file that can't be used. The text names place and field, and holds no secret."""
 
 
 def _is_origin(value: str) -> str:
@@ -78,10 +80,25 @@ def _is_source(value: str) -> str:
     return value
 
 
-KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+KeyId = Annotated[
+    str,
+    Form("[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "letters, digits, dots and dashes, such as sito"),
+]
 KeySource = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_is_source)]
 Origin = Annotated[str, Field(max_length=300), AfterValidator(_is_origin)]
-TypePattern = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?$")]
+TypePattern = Annotated[
+    str,
+    Form(
+        r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?",
+        "an event's type, such as product.viewed or cart.*",
+    ),
+]
+KeyValue = Annotated[
+    str, Form("[!-~]{16,200}", "16 to 200 letters, digits and signs without blanks"), MaybeSecret()
+]
+KeyHash = Annotated[
+    str, Form("sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits"), MaybeSecret()
+]
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
 
 
@@ -93,11 +110,9 @@ class WriteKey(BaseModel):
     id: KeyId
     kind: Literal["public", "secret"]
     source: KeySource
-    values: tuple[Annotated[str, Field(pattern=r"^[!-~]{16,200}$")], ...] = Field((), max_length=2)
+    values: Annotated[tuple[KeyValue, ...], Field(max_length=2)] = ()
     """Of a public key, the current one first."""
-    hashes: tuple[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")], ...] = Field(
-        (), max_length=2
-    )
+    hashes: Annotated[tuple[KeyHash, ...], Field(max_length=2)] = ()
     """Of a secret key."""
     origins: tuple[Origin, ...] = Field((), max_length=100)
     """Of pages that may use a public key, exactly as browsers name them."""
@@ -135,10 +150,7 @@ class WriteKey(BaseModel):
 
     def may_tell(self, type_: str) -> bool:
         """Whether the file lets it tell events of a type."""
-        return not self.types or any(
-            type_.startswith(each[:-1]) if each.endswith(".*") else type_ == each
-            for each in self.types
-        )
+        return not self.types or matches(type_, self.types)
 
     def digests(self) -> Iterator[bytes]:
         """Yield the SHA-256 of each value."""
@@ -154,20 +166,6 @@ class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keys: list[WriteKey] = Field(default=[], max_length=MOST_KEYS)
-
-    @model_validator(mode="after")
-    def _each_is_one(self) -> _File:
-        ids: set[str] = set()
-        digests: dict[bytes, str] = {}
-        for key in self.keys:
-            if key.id in ids:
-                raise ValueError(f"keys: {key.id!r} is there twice")
-            ids.add(key.id)
-            for each in key.digests():
-                if each in digests:
-                    raise ValueError(f"keys: {digests[each]!r} and {key.id!r} have one value")
-                digests[each] = key.id
-        return self
 
 
 class WriteKeys:
@@ -207,60 +205,34 @@ def digest(value: str) -> bytes:
 
 
 def read_keys(path: Path) -> WriteKeys:
-    """Read a keys file; one that isn't there has no keys. Raises KeysError."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
+    """Read a keys file; one that isn't there has no keys. Raises OperatorFileError."""
+    if not path.exists():
         return WriteKeys()
-    except OSError as error:
-        raise KeysError(f"{path}: {error.strerror}") from None
-    if len(content) > MOST_BYTES:
-        raise KeysError(f"{path}: more than {MOST_BYTES:,} bytes")
-    keys = parse_keys(content, str(path))
+    keys = tuple(read_operator_file(path, _File, _wrong_together).content.keys)
     secrets: dict[str, tuple[bytes, ...]] = {}
+    missing = []
     for key in keys:
         try:
             secrets[key.id] = tuple(
                 read_secret(each).get_secret_value().encode() for each in key.identity_secrets
             )
         except SettingsError as error:
-            raise KeysError(f"{path}: {key.id}: identity_secrets: {error}") from None
+            missing.append(str(error))
+    if missing:
+        raise OperatorFileError("\n".join(missing))
     return WriteKeys(keys, secrets)
 
 
-def parse_keys(content: bytes, name: str) -> tuple[WriteKey, ...]:
-    """Return the keys that a file called `name` has. Raises KeysError."""
-    try:
-        document = Document(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise KeysError(f"{name}: not UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        raise KeysError(f"{name}{line}: {getattr(error, 'problem', None) or 'no YAML'}") from None
-    if document.content is None:
-        return ()
-    try:
-        return tuple(_File.model_validate(document.content).keys)
-    except ValidationError as error:
-        raise KeysError("\n".join(_lines(error, document, name))) from None
+def parse_keys(content: bytes, path: Path) -> tuple[WriteKey, ...]:
+    """Return the keys that a file has or is to have. Raises OperatorFileError."""
+    return tuple(parse_operator_file(content, path, _File, _wrong_together).content.keys)
 
 
-def _lines(error: ValidationError, document: Document, name: str) -> Iterator[str]:
-    for problem in error.errors(include_url=False)[:20]:
-        path = problem["loc"]
-        field = ".".join(map(str, path))
-        said = problem["msg"].removeprefix("Value error, ")
-        line = document.line([part for part in path if isinstance(part, str | int)])
-        yield f"{name}, line {line}: {f'{field}: ' if field else ''}{said}{_shown(problem)}"
-
-
-def _shown(problem: Any) -> str:
-    """Return the value that is wrong, where that can be no secret."""
-    path = [str(part) for part in problem["loc"]]
-    if not isinstance(problem["input"], str | int | float | bool):
-        return ""
-    if {"values", "hashes", "identity_secrets"}.intersection(path):
-        return " (not shown)"
-    return f" (got {problem['input']!r})"[:120]
+def _wrong_together(file: _File) -> Iterator[FileIssue]:
+    yield from twice((key.id for key in file.keys), "keys", "id")
+    digests: dict[bytes, str] = {}
+    for number, key in enumerate(file.keys):
+        for each in key.digests():
+            if digests.setdefault(each, key.id) != key.id:
+                field = "values" if key.is_public else "hashes"
+                yield FileIssue(("keys", number, field), f"{digests[each]} has the same one")

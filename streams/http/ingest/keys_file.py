@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from streams.http.ingest.keys import KeysError, WriteKeys, read_keys
+from streams.http.ingest.keys import WriteKeys, read_keys
 from streams.logging import get_logger
 from streams.replaced_file import FileStamp, stamp_of
 from streams.runtime.background import kept_up
+from streams.settings.operator_file import OperatorFileError
 
 EVERY = 1.0
 """Seconds."""
@@ -39,7 +40,7 @@ class KeysFile:
         """How often what lay there could not be used."""
 
     async def start(self) -> None:
-        """Read it, and begin to look. Raises KeysError."""
+        """Read it, and begin to look. Raises OperatorFileError."""
         self._seen = await asyncio.to_thread(self._stamps)
         self.current = await asyncio.to_thread(read_keys, self._path)
         if not self.current.keys:
@@ -62,9 +63,9 @@ class KeysFile:
         self._seen = stamps
         try:
             if stamps[0] is None:
-                raise KeysError(f"{self._path} is gone")
+                raise OperatorFileError(f"{self._path} is gone")
             keys = await asyncio.to_thread(read_keys, self._path)
-        except KeysError as error:
+        except OperatorFileError as error:
             self.is_kept = True
             self.refused += 1
             _log.error("the write keys can't be read again; the last ones hold", error=str(error))

@@ -15,7 +15,7 @@ from streams.connect.backfill import USE as HISTORY
 from streams.connect.backfill import BackfillProgress, backfill, forget
 from streams.connect.connection import ShopConnection
 from streams.connect.connections import connections_file, read_connections
-from streams.connect.connector import ShopConnector
+from streams.connect.connector import ShopConnector, ShopUnavailable
 from streams.connect.cursors import CursorFile
 from streams.connect.deliveries import LastDeliveries
 from streams.connect.kinds import connector_of
@@ -110,7 +110,13 @@ def _found(settings: Settings, wanted: str) -> ShopConnection:
 
 async def _with(connection: ShopConnection, do: Callable[[ShopConnector], Any]) -> Any:
     async with _opened(connection) as connector:
-        return await do(connector)
+        try:
+            return await do(connector)
+        except ShopUnavailable as error:
+            if not error.unreached:
+                raise
+            place = connection.place(connection.address_field)
+            raise CommandFailed(f"{error}. The address stands in {place}") from None
 
 
 @asynccontextmanager

@@ -137,7 +137,7 @@ def resend_letters(
 
 
 def _map_again(settings: Settings) -> LetterMapper:
-    """Raises MappingsError."""
+    """Raises OperatorFileError."""
     from streams.connect.mappings.mapping_file import read_mappings  # noqa: PLC0415  # see streams/tools/cli/__init__.py
     from streams.connect.mappings.resending import LetterMapper  # noqa: PLC0415  # as above
 

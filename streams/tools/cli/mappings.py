@@ -49,7 +49,7 @@ def test(context: typer.Context, file: FileArgument = None, as_json: JsonFlag = 
     from streams.runtime.factories import notation  # noqa: PLC0415  # as above
 
     settings = settings_of(context)
-    mappings = _read(file, settings)
+    mappings = _read(file, settings, for_examples=True)
     tried = failed = 0
     for result in try_examples(mappings, notation(settings)):
         tried += 1
@@ -146,17 +146,19 @@ def _printable(lines: list[str]) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _read(path: Path | None, settings: Settings) -> MappingFile:
-    """Raises MappingsError, UserError when there is none."""
+def _read(path: Path | None, settings: Settings, *, for_examples: bool = False) -> MappingFile:
+    """`for_examples`: nothing but the file is read. Raises OperatorFileError, UserError when there
+    is none."""
     from streams.connect.mappings.mapping_file import (  # noqa: PLC0415  # see streams/tools/cli/__init__.py
         mappings_file,
+        read_examples,
         read_file,
         read_mappings,
     )
 
     if path is not None:
         return read_file(path)
-    found = read_mappings(settings)
+    found = read_examples(settings) if for_examples else read_mappings(settings)
     if found is None:
         raise UserError(f"there is no file {mappings_file(settings)}; RITORNO_MAPPINGS names one")
     return found

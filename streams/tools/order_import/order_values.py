@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from schemas.events.fields import Id
 from schemas.events.person import Traits
 from schemas.instant import from_datetime, parse_instant
+from schemas.problem_words import problem_words
 from schemas.written_amounts import read_amount
 from schemas.written_times import read_time
 
@@ -158,7 +159,7 @@ def _id(name: str, text: str) -> str:
     try:
         return _ID.validate_python(text)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]["msg"]
+        problem = problem_words(error.errors(include_url=False)[0])
         raise LineRefused("missing_id", f"{name}: {problem} (got {text[:64]!r})") from None
 
 

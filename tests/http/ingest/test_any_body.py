@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -19,7 +20,7 @@ from streams.http.ingest.keys import WriteKeys, parse_keys
 from streams.http.ingest.public_key import VisitorLinks
 from tests.http.ingest.posting import KEYS, PUBLIC, SECRET, START, Posting
 
-SITE, TILL = parse_keys(KEYS.replace('["file:PROOF"]', "[]").encode(), "keys.yaml")
+SITE, TILL = parse_keys(KEYS.replace('["file:PROOF"]', "[]").encode(), Path("keys.yaml"))
 
 WORDS = ["type", "event", "userId", "anonymousId", "previousId", "messageId", "timestamp", "traits",
          "properties", "context", "sentAt", "originalTimestamp", "specversion", "id", "subject",

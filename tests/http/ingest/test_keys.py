@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from schemas.failures import InputError
-from streams.http.ingest.keys import KeysError, WriteKeys, parse_keys, read_keys
+from streams.http.ingest.keys import WriteKeys, parse_keys, read_keys
 from streams.http.ingest.keys_file import KeysFile
 from streams.http.ingest.rates import BURST_SECONDS, MOST_ADDRESSES, RateLimits
+from streams.settings.operator_file import OperatorFileError
 from streams.tools import write_keys
 from tests.http.ingest.posting import KEYS, ORIGIN, PUBLIC, SECRET, START, Posting
 
@@ -21,31 +22,33 @@ VALUE = "rp_0123456789abcdef"
 
 def test_a_mistake_names_line_and_field_and_no_secret() -> None:
     for text, said in (
-        ("keys:\n- id: a b\n  kind: public\n  source: /x\n  values: [VALUE]", "line 2: keys.0.id"),
+        ("keys:\n- id: a b\n  kind: public\n  source: /x\n  values: [VALUE]",
+         "keys.yaml:2: keys.0.id: expected letters"),
         ("keys:\n- id: a\n  kind: open\n  source: /x", "keys.0.kind"),
         ("keys:\n- id: a\n  kind: public\n  source: /ritorno/x\n  values: [VALUE]",
          "begins Ritorno's own sources"),
-        ("keys:\n- id: a\n  kind: public\n  source: /x", "values: a public key needs one"),
+        ("keys:\n- id: a\n  kind: public\n  source: /x", "keys.0.values: a public key needs one"),
         ("keys:\n- id: a\n  kind: secret\n  source: /x\n  values: [VALUE]",
          "a secret key has none"),
         ("keys:\n- id: a\n  kind: secret\n  source: /x\n  hashes: [hunter2]", "(not shown)"),
         ("keys:\n- id: a\n  kind: public\n  source: /x\n  values: [VALUE]\n  origins: [negozio.it]",
          "expected an origin"),
         ("keys:\n- id: a\n  kind: public\n  source: /x\n  values: [VALUE]\n  orgins: []",
-         "orgins"),
-        ("keys:\n- &a {id: a, kind: public, source: /x, values: [VALUE]}\n- *a", "is there twice"),
-        ("keys: [", "line 1"),
+         "keys.0.orgins: no such field; did you mean origins?"),
+        ("keys:\n- &a {id: a, kind: public, source: /x, values: [VALUE]}\n- *a",
+         "keys.1.id: one before it has the same"),
+        ("keys: [", "keys.yaml:"),
         ("keys: {a: 1}", "keys"),
     ):  # fmt: skip
-        with pytest.raises(KeysError) as caught:
-            parse_keys(text.replace("VALUE", VALUE).encode(), "keys.yaml")
+        with pytest.raises(OperatorFileError) as caught:
+            parse_keys(text.replace("VALUE", VALUE).encode(), Path("keys.yaml"))
         assert said in str(caught.value) and "keys.yaml" in str(caught.value)
         assert "hunter2" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_has_no_keys(tmp_path: Path) -> None:
     assert read_keys(tmp_path / "none.yaml").keys == ()
-    assert parse_keys(b"", "keys.yaml") == ()
+    assert parse_keys(b"", Path("keys.yaml")) == ()
 
 
 async def test_without_a_key_that_is_one_nobody_gets_in(port: Posting) -> None:
@@ -190,5 +193,9 @@ def test_a_file_that_a_person_wrote_keeps_its_comments(tmp_path: Path) -> None:
     path.write_text("# ours\n" + KEYS.replace("file:PROOF", f"file:{path}"))
     write_keys.rotate(path, "site")
     write_keys.add(path, "app", secret=False, source="/app", origins=[], rate=None)
-    assert [key.id for key in parse_keys(path.read_bytes(), "keys.yaml")] == ["site", "till", "app"]
+    assert [key.id for key in parse_keys(path.read_bytes(), Path("keys.yaml"))] == [
+        "site",
+        "till",
+        "app",
+    ]
     assert path.read_text().startswith("# ours\n\n# of the tests\n")
