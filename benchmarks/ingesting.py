@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.results import Result, result
 from benchmarks.say import Say
@@ -32,7 +33,7 @@ SENDERS = 32
 WARM_UP, SECONDS = 2.0, 6.0
 """Before it is measured, and for which it is."""
 
-BATCH = 100
+BATCH, BATCH_SENDERS = 100, 8
 BATCHES = 300
 VISITORS = 5_000
 
@@ -47,9 +48,9 @@ async def measure(directory: Path, say: Say) -> list[Result]:
     )
     head = f"Authorization: Basic {base64.b64encode(f'{key.value}:'.encode()).decode()}\r\n"
     port = _free_port()
-    async with _server([*BARE, str(port)], {}):
+    async with _server([*BARE, str(port)], {}) as pid:
         say("a bare aiohttp answer")
-        bare, _ = await _paced(port, _singles(head), SENDERS)
+        bare = await _loaded(pid, port, _singles(head), SENDERS)
     environment = {
         "RITORNO_DATA_DIR": str(directory),
         "RITORNO_INGEST_BIND": f"127.0.0.1:{port}",
@@ -58,19 +59,22 @@ async def measure(directory: Path, say: Say) -> list[Result]:
     }
     async with _server(RITORNO, environment) as pid:
         say("single calls")
-        single, _ = await _paced(port, _singles(head), SENDERS)
+        single = await _loaded(pid, port, _singles(head), SENDERS)
         before = _resident(pid)
         say("at half of that, one after the other as they are due")
-        _, waits = await _paced(port, _singles(head), SENDERS, rate=single / 2)
+        half = await _loaded(pid, port, _singles(head), SENDERS, rate=single.per_second / 2)
         grown = _resident(pid) - before
         say(f"batches of {BATCH}")
-        batches, _ = await _paced(port, _batches(head), 8)
+        batches = await _loaded(pid, port, _batches(head), BATCH_SENDERS)
     say("the log's own append of the same events")
-    appended = await _appended(directory / "own")
-    p99 = sorted(waits)[int(len(waits) * 0.99)]
+    appended, processor = await _appended(directory / "own")
+    p99 = sorted(half.waits)[int(len(half.waits) * 0.99)]
+    peer, log = "bare aiohttp answer", "the log's append"
     return [
-        result("ingest.single_calls", single, "calls/s", "bare aiohttp answer", bare),
-        result("ingest.batched_events", batches * BATCH, "events/s", "the log's append", appended),
+        result("ingest.single_calls", single.per_second, "calls/s", peer, bare.per_second),
+        result("ingest.single_processor", single.processor, "µs/call", peer, bare.processor),
+        result("ingest.batched_events", batches.per_second * BATCH, "events/s", log, appended),
+        result("ingest.batched_processor", batches.processor / BATCH, "µs/event", log, processor),
         result("ingest.p99_at_half", p99 * 1_000, "ms"),
         result("ingest.memory_grown", max(0.0, grown / 1e6), "MB"),
     ]
@@ -108,18 +112,31 @@ def _batch(head: str, number: int) -> bytes:
     return _request("/v1/batch", head, {"batch": calls})
 
 
-async def _paced(
-    port: int, make: Callable[[], bytes], senders: int, *, rate: float = 0.0
-) -> tuple[float, list[float]]:
-    """Return answers a second, and how long each took. With a `rate` requests are due at so many a
-    second, and take as long as from then on; without one each sender sends when it is answered."""
+class Load(NamedTuple):
+    """What a server has done of a load."""
+
+    per_second: float
+    """Answers."""
+    waits: list[float]
+    """How long each took, in seconds."""
+    processor: float
+    """Its processor time for an answer, in µs: who shares the cores with it changes that least."""
+
+
+async def _loaded(
+    pid: int, port: int, make: Callable[[], bytes], senders: int, *, rate: float = 0.0
+) -> Load:
+    """Send to a process. With a `rate` requests are due at so many a second, and take as long as
+    from then on; without one each sender sends when it is answered."""
     loop = asyncio.get_running_loop()
     begin = loop.time() + WARM_UP
     end = begin + SECONDS
     due = (begin - WARM_UP + number / rate for number in itertools.count()) if rate else None
     waits: list[float] = []
+    answered, used = 0, _processor(pid)
 
     async def send() -> None:
+        nonlocal answered
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while loop.time() < end:
             started = loop.time()
@@ -131,12 +148,13 @@ async def _paced(
             if b" 200 " not in head[:16]:
                 raise RuntimeError(head[:200].decode())
             await reader.readexactly(_length(head))
+            answered += 1
             if begin <= started and loop.time() < end:
                 waits.append(loop.time() - started)
         writer.close()
 
     await asyncio.gather(*(send() for _ in range(senders)))
-    return len(waits) / SECONDS, waits
+    return Load(len(waits) / SECONDS, waits, (_processor(pid) - used) / answered * 1e6)
 
 
 def _length(head: bytes) -> int:
@@ -144,8 +162,9 @@ def _length(head: bytes) -> int:
     return int(rest.partition(b"\r\n")[0])
 
 
-async def _appended(directory: Path) -> float:
-    """Return how many of such events a second the log takes, read and written before."""
+async def _appended(directory: Path) -> tuple[float, float]:
+    """Return how many of such events a second the log takes, read and written before, and the µs of
+    processor for each."""
     log = EmbeddedLog(directory, SystemClock())
     await log.start()
     await log.create_topics(topics(EMBEDDED_PARTITIONS))
@@ -154,14 +173,14 @@ async def _appended(directory: Path) -> float:
     for record in records:
         number = partition_of(record.key or b"", EMBEDDED_PARTITIONS)
         groups.setdefault(number, []).append(record)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     for _ in range(BATCHES):
         await asyncio.gather(
             *(log.append(CUSTOMER_EVENTS, number, group) for number, group in groups.items())
         )
-    seconds = time.perf_counter() - began
+    seconds, used = time.perf_counter() - began, time.process_time() - used
     await log.stop()
-    return BATCH * BATCHES / seconds
+    return BATCH * BATCHES / seconds, used / (BATCH * BATCHES) * 1e6
 
 
 @asynccontextmanager
@@ -181,6 +200,12 @@ async def _server(command: Sequence[str], environment: dict[str, str]) -> AsyncI
     finally:
         process.terminate()
         await process.wait()
+
+
+def _processor(pid: int) -> float:
+    """Return the seconds of processor that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:

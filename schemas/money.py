@@ -41,6 +41,9 @@ def parse_amount(value: Any) -> Decimal:
 
 def amount_text(amount: Decimal) -> str:
     """Return an amount with at least two decimals, without exponent: `52.00`, `0.125`."""
+    plain = str(amount)
+    if plain[-3:-2] == ".":  # as nearly all are written
+        return plain
     if -amount.as_tuple().exponent < 2:  # type: ignore[operator]  # only NaN and Infinity have a text exponent, and parse_amount refuses both
         amount = amount.quantize(Decimal("0.01"))
     return format(amount, "f")

@@ -96,7 +96,7 @@ def validated(
 
         data = without_points(model, data)
     try:
-        checked = model.model_validate(data)
+        checked: BaseModel = model.__pydantic_validator__.validate_python(data)
     except ValidationError:
         return _mended(model, data, notation, source)
     if over_long(checked):

@@ -257,7 +257,9 @@ def to_record(event: Event) -> OutRecord:
         headers.append(event.hints.header())
     # What was not said is not written either: to take all of a product out of the cart is another
     # thing than to take one.
-    value = data.model_dump_json(exclude_none=True, exclude_unset=True, by_alias=True).encode()
+    value: bytes = data.__pydantic_serializer__.to_json(
+        data, exclude_none=True, exclude_unset=True, by_alias=True
+    )
     return OutRecord(event.customer.encode(), value, headers)
 
 
@@ -382,23 +384,21 @@ def _parse_structured(
         customer = decoded("key", key)
     if anonymous is not None and whom.is_the_visitors(customer, anonymous, "subject", odd):
         customer, named = None, False
-    return _about(
-        customer,
-        anonymous,
+    whose, anonymous, named = _whom(
+        customer, anonymous, named=named, missing="subject: the customer id is missing"
+    )
+    return Event(
+        id=envelope.id,
+        type=envelope.type,
+        source=source,
+        time=envelope.time,
+        customer=whose,
+        anonymous_id=anonymous,
+        backfill=is_history,
+        data=data,
         named=named,
-        missing="subject: the customer id is missing",
-        event=Event(
-            id=envelope.id,
-            type=envelope.type,
-            source=source,
-            time=envelope.time,
-            customer="",
-            anonymous_id=None,
-            backfill=is_history,
-            data=data,
-            traceparent=traceparent(envelope.traceparent),
-            odd=noted([*odd, *of_data]) if odd or of_data else (),
-        ),
+        traceparent=traceparent(envelope.traceparent),
+        odd=noted([*odd, *of_data]) if odd or of_data else (),
     )
 
 
@@ -467,24 +467,26 @@ def _parse_segment(body: dict[str, Any], notation: Notation, source: str) -> Eve
         odd.append(OddField("context.timezone", given_zone, "unreadable", kept=False))
     type_, given = segment.translated(body)
     data, of_data = validated(payload_model(type_), given, notation, source)
-    return _about(
+    id_ = checked_id("messageId", body["messageId"])
+    customer, anonymous, named = _whom(
         body.get("userId"),
         body.get("anonymousId"),
         named=True,
         missing="userId, anonymousId: one of them is needed",
-        event=Event(
-            id=checked_id("messageId", body["messageId"]),
-            type=type_,
-            source=source,
-            time=time,
-            customer="",
-            anonymous_id=None,
-            backfill=is_history,
-            traceparent=traceparent(context.get(TRACEPARENT)),
-            hints=None if type_ in OUTCOMES else hints,
-            data=data,
-            odd=noted([*odd, *of_data]) if odd or of_data else (),
-        ),
+    )
+    return Event(
+        id=id_,
+        type=type_,
+        source=source,
+        time=time,
+        customer=customer,
+        anonymous_id=anonymous,
+        backfill=is_history,
+        data=data,
+        named=named,
+        traceparent=traceparent(context.get(TRACEPARENT)),
+        odd=noted([*odd, *of_data]) if odd or of_data else (),
+        hints=None if type_ in OUTCOMES else hints,
     )
 
 
@@ -505,16 +507,17 @@ def _context(body: dict[str, Any]) -> dict[str, Any]:
 SEGMENT_SOURCE = "/segment"
 
 
-def _about(customer: Any, anonymous: Any, *, named: bool, missing: str, event: Event) -> Event:
-    """Return the event with whom it is about; a visitor who is declared as one has its own id as
-    the anonymous one, too."""
-    anonymous = None if anonymous is None else checked_id("anonymousId", anonymous)
-    if customer is None:
-        if anonymous is None:
-            raise Unreadable("missing_id", missing)
-        return event._replace(customer=anonymous, anonymous_id=anonymous)
-    customer = checked_id("customer id", customer)
-    return event._replace(customer=customer, anonymous_id=anonymous, named=named)
+def _whom(
+    customer: Any, anonymous: Any, *, named: bool, missing: str
+) -> tuple[str, str | None, bool]:
+    """Return whom an event is about, the visitor's id and whether a customer is `named`; a visitor
+    who is declared as one has its own id as the anonymous one, too. Raises Unreadable."""
+    visitor = None if anonymous is None else checked_id("anonymousId", anonymous)
+    if customer is not None:
+        return checked_id("customer id", customer), visitor, named
+    if visitor is None:
+        raise Unreadable("missing_id", missing)
+    return visitor, visitor, False
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str:

@@ -118,6 +118,11 @@ class Event(NamedTuple):
     hints: Hints | None = None
     """What a library has sent along with it."""
 
+    def at(self, time: int) -> Event:
+        """Return the same at another time. Of each event that comes by HTTP; `_replace` takes three
+        times as long."""
+        return Event._make((*self[:3], time, *self[4:]))
+
 
 class CloudEvent(BaseModel):
     """An event in CloudEvents structured mode, for the exported JSON Schema and the parser."""

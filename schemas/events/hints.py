@@ -36,22 +36,23 @@ class Hints(NamedTuple):
 
     def header(self) -> tuple[str, bytes]:
         """Return them as a header of a record."""
-        return HEADER, to_json({name: text for name, text in self._asdict().items() if text})
+        return HEADER, to_json(
+            {name: text for name, text in zip(self._fields, self, strict=True) if text}
+        )
 
 
 def of_context(context: Mapping[str, Any]) -> Hints | None:
     """Return the hints in a Segment call's context; None where there are none."""
-    campaign = _object(context, "campaign")
-    named = (_text(campaign, name, _CAMPAIGN) for name in ("source", "name"))
-    email = _text(_object(context, "traits"), "email", 254)
-    return _checked(
-        Hints(
-            locale=_text(context, "locale", _LOCALE),
-            zone=read_zone(_text(context, "timezone", _ZONE)) or "",
-            campaign=" / ".join(filter(None, named))[:_CAMPAIGN],
-            email=email if is_address(email) else "",
-        )
-    )
+    locale, zone, campaign, email = _text(context, "locale", _LOCALE), "", "", ""
+    if "timezone" in context:
+        zone = read_zone(_text(context, "timezone", _ZONE)) or ""
+    if said := _object(context, "campaign"):
+        named = (_text(said, name, _CAMPAIGN) for name in ("source", "name"))
+        campaign = " / ".join(filter(None, named))[:_CAMPAIGN]
+    if said := _object(context, "traits"):
+        email = _text(said, "email", 254)
+        email = email if is_address(email) else ""
+    return _checked(Hints(locale, zone, campaign, email))
 
 
 def of_header(value: bytes) -> Hints | None:

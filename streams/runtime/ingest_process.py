@@ -20,6 +20,7 @@ from streams.operate.door_metrics import DoorMetrics
 from streams.operate.ingest_metrics import IngestMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.shop_metrics import ShopMetrics
+from streams.runtime import gc_tuning
 from streams.runtime.bootstrap import prepare_topics
 from streams.runtime.factories import log_from
 from streams.runtime.ingest_port import IngestPort
@@ -101,6 +102,7 @@ async def _run(settings: Settings) -> None:
         loop.add_signal_handler(number, told_to_stop.set)
     process = IngestProcess(settings)
     await process.start()
+    gc_tuning.search_less()
     try:
         await told_to_stop.wait()
         _log.info("ingest told to stop")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -81,7 +80,8 @@ class CallBatch:
         """Of what a secret key has sent. Under a public one there are none: anybody could fill the
         log with them, and sent again they would be the shop's own word."""
         self.refused: list[RefusedCall] = []
-        self.reasons: Counter[str] = Counter()
+        self.reasons: dict[str, int] = {}
+        """How many of them for what."""
         self.bots = 0
 
     @property
@@ -136,7 +136,7 @@ class CallBatch:
 
     def _refuse(self, index: int, reason: str, error: str) -> None:
         self.refused.append(RefusedCall(index, reason, error[:_DETAIL]))
-        self.reasons[reason] += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
     def _letter(self, index: int, call: Any, why: Unreadable) -> OutRecord:
         if isinstance(call, dict) and "specversion" in call:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from schemas.events import Event
 from schemas.records import OutRecord
@@ -159,5 +160,5 @@ def _together(group: Sequence[_Brought]) -> Outgoing:
 
 
 def _size(record: OutRecord) -> int:
-    headers = sum(len(name) + len(value) for name, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers
+    key, value, headers = record
+    return len(key or b"") + len(value or b"") + sum(map(len, chain.from_iterable(headers)))

@@ -104,7 +104,8 @@ def read_call(
     event = parse_sent(call, notation, source=received.source)
     if received.is_history or event.backfill:
         return event if event.backfill else event._replace(backfill=True)
-    return event._replace(time=_by_our_clock(event.time, sent_at, received.at))
+    time = _by_our_clock(event.time, sent_at, received.at)
+    return event if time == event.time else event.at(time)
 
 
 def completed(call: Call, sent_at: int | None, received: ReceivedCall, place: int) -> Call:

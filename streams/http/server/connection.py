@@ -92,6 +92,8 @@ class HttpConnection(web.RequestHandler):
         self.limit: asyncio.Timeout | None = None
         """Of the handler that answers it."""
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._when_due: Callable[[], None] | None = None
         self._wire: asyncio.BaseTransport | None = None  # aiohttp forgets its own while it closes
         self._is_begun = False
         self._unanswered = 0
@@ -113,8 +115,7 @@ class HttpConnection(web.RequestHandler):
 
     def connection_lost(self, error: BaseException | None) -> None:
         """It is over."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         self._door.closed(self)
         super().connection_lost(error)
 
@@ -147,8 +148,8 @@ class HttpConnection(web.RequestHandler):
     def resume_writing(self) -> None:
         """What was said is taken."""
         super().resume_writing()
-        if self._is_streaming and self._timer is not None:
-            self._timer.cancel()
+        if self._is_streaming:
+            self._stop_timer()
 
     # What aiohttp tells.
 
@@ -209,8 +210,7 @@ class HttpConnection(web.RequestHandler):
     def stream(self) -> None:
         """The answer goes on for as long as it is taken."""
         self._is_streaming = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         if self.limit is not None:
             self.limit.reschedule(None)
 
@@ -264,6 +264,27 @@ class HttpConnection(web.RequestHandler):
         self.hang_up()
 
     def _set_timer(self, seconds: float, done: Callable[[], None]) -> None:
+        """Have `done` called then, in place of what was set before.
+
+        A timer that ends earlier is left to run and looks again: a request sets two, and nearly all
+        of them are for nothing.
+        """
+        self._due, self._when_due = self._loop.time() + seconds, done
+        if self._timer is not None:
+            if self._timer.when() <= self._due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._due, self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        ended, self._timer = self._timer, None
+        if ended is not None and ended.when() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look_at_time)
+        elif self._when_due is not None:
+            self._when_due()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, done)
+            self._timer = None
+        self._when_due = None  # it holds the connection

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
+from itertools import chain
 from typing import NamedTuple
 
 from aiohttp import web
@@ -235,7 +236,7 @@ class HttpServer:
 
     def _unacceptable(self, request: web.Request) -> int | None:
         """Return the status for what isn't even looked at."""
-        if sum(len(name) + len(value) for name, value in request.raw_headers) > HEAD_BYTES:
+        if sum(map(len, chain.from_iterable(request.raw_headers))) > HEAD_BYTES:
             return 431
         return None if is_known_charset(request.charset) else 400
 

@@ -42,6 +42,8 @@ class NamedProxies:
 
     def _read(self, request: web.BaseRequest) -> tuple[str, bool]:
         address, is_told = request.remote or "", False
+        if not self._networks:
+            return address, False
         for said in reversed(_forwarded(request.headers.getall("X-Forwarded-For", []))):
             if not self._is_named(address):
                 break

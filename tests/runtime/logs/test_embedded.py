@@ -66,6 +66,29 @@ async def test_concurrent_appends_keep_the_order_of_the_calls(log: EmbeddedLog) 
     assert [r.value for r in await everything(log, "events")] == values
 
 
+async def test_what_is_appended_at_once_is_one_transaction(
+    log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is not synced alone: each sync is what the others wait for."""
+    transactions: list[int] = []
+    write = tables.write
+    monkeypatch.setattr(
+        tables, "write", lambda db, asked: transactions.append(len(asked)) or write(db, asked)
+    )
+    groups = {
+        number: [OutRecord(None, b"%d-%d" % (number, each)) for each in range(85 + number)]
+        for number in range(4)
+    }
+    twice = [*groups.items(), *groups.items()]
+    lasts = await asyncio.gather(*(log.append("events", *group) for group in twice))
+    assert transactions == [8]
+    assert lasts == [84, 85, 86, 87, 169, 171, 173, 175]
+    for number, group in groups.items():
+        found = await everything(log, "events", number)
+        assert [each.value for each in found] == [each.value for each in group] * 2
+        assert [each.offset for each in found] == list(range(2 * len(group)))
+
+
 @pytest.mark.parametrize(("ahead", "stamp"), [(HOUR_MS, START + HOUR_MS), (HOUR_MS + 1, START)])
 async def test_append_time_goes_back_with_the_clock_only_where_that_had_leapt(
     tmp_path: Path, ahead: int, stamp: int

@@ -21,6 +21,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -420,8 +421,7 @@ def _check(topic: Topic, records: Sequence[OutRecord]) -> None:
     limit = int(topic.config.get("max.message.bytes", LOG_RECORD_BYTES))
     compacted = "compact" in topic.config.get("cleanup.policy", "delete")
     for key, value, headers in records:
-        size = len(key or b"") + len(value or b"")
-        size += sum(len(name) + len(content) for name, content in headers)
+        size = len(key or b"") + len(value or b"") + sum(map(len, chain.from_iterable(headers)))
         if size > limit:
             raise RecordTooLarge(
                 f"A record of {size} bytes for {topic.name} is too large; it takes up to {limit}."

@@ -44,7 +44,8 @@ class Writer:
         self._directory = directory
         self._loop = loop
         self._changed = changed
-        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._brought: list[_Request] = []
+        self._queue: queue.SimpleQueue[list[_Request] | None] = queue.SimpleQueue()
         self._opened: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
         self._thread = threading.Thread(target=self._run, name="embedded-log", daemon=True)
@@ -58,6 +59,7 @@ class Writer:
 
     async def stop(self) -> None:
         """Write what is queued and close the file. Safe to call twice."""
+        self._hand_over()
         self._queue.put(None)
         await asyncio.shield(self._closed)
 
@@ -76,8 +78,19 @@ class Writer:
     def _enqueue(self, waiting: _Request) -> None:
         if self._closed.done():
             waiting[0].set_exception(LogError(f"The log in {self._directory} is closed."))
-        else:
-            self._queue.put(waiting)
+            return
+        self._brought.append(waiting)
+        if len(self._brought) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Wake the thread once for all that a turn of the loop has brought: at the first it would
+        begin a transaction for that one alone."""
+        brought, self._brought = self._brought, []
+        if self._closed.done():
+            self._refuse(brought)
+        elif brought:
+            self._queue.put(brought)
 
     def _run(self) -> None:
         try:
@@ -106,20 +119,20 @@ class Writer:
                 continue
             open_ = waiting is not None and self._handle(db, waiting)
 
-    def _handle(self, db: sqlite3.Connection, first: _Request) -> bool:
+    def _handle(self, db: sqlite3.Connection, first: list[_Request]) -> bool:
         """Serve `first` and what has queued behind it; return False when `stop` was among them."""
         group: list[tuple[asyncio.Future[Any], Append | Commit]] = []
         records = 0
-        waiting: _Request | None = first
+        waiting: list[_Request] | None = first
         while waiting is not None:
-            future, request = waiting
-            if isinstance(request, Append | Commit):
-                group.append((future, request))
-                records += len(request.records) if isinstance(request, Append) else 0
-            else:
-                self._write(db, group)
-                group, records = [], 0
-                self._call(db, future, request)
+            for future, request in waiting:
+                if isinstance(request, Append | Commit):
+                    group.append((future, request))
+                    records += len(request.records) if isinstance(request, Append) else 0
+                else:
+                    self._write(db, group)
+                    group, records = [], 0
+                    self._call(db, future, request)
             if records >= GROUP_RECORDS:
                 break
             try:
@@ -171,11 +184,12 @@ class Writer:
         """On the loop: from now on nothing can be queued; refuse what was queued too late."""
         if not self._closed.done():
             self._closed.set_result(None)
-        error = LogError(f"The log in {self._directory} was closed before this was written.")
         while not self._queue.empty():
-            waiting = self._queue.get()
-            if waiting is not None:
-                _resolve([(waiting[0], error)])
+            self._refuse(self._queue.get() or [])
+
+    def _refuse(self, waiting: Sequence[_Request]) -> None:
+        error = LogError(f"The log in {self._directory} was closed before this was written.")
+        _resolve([(future, error) for future, _ in waiting])
 
     def _resolve_on_loop(self, outcomes: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
         self._on_loop(lambda: _resolve(outcomes))
