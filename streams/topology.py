@@ -191,6 +191,10 @@ FOREIGN_STREAMS = DoorSpec(
 """In: topics that others own become events of ours as `mappings.yaml` says; in a worker, or alone
 as `ritorno mappings run`."""
 
+INSIGHTS = DoorSpec(name="insights", at="streams/insights/service.py", reads=(FACTS,))
+"""Out: key figures, of a store that is fed from facts; in a worker on the embedded log, or alone as
+`ritorno insights`. Answers commands on a local port (`streams/insights/server.py`)."""
+
 ADMIN = DoorSpec(name="admin port", at="streams/http/admin.py")
 """Metrics, health and readiness."""
 
@@ -228,6 +232,7 @@ DOORS = (
     WEBHOOKS,
     OUTBOUND,
     ERASER,
+    INSIGHTS,
     ADMIN,
     INTERNAL,
     SHOPS,

@@ -24,6 +24,7 @@ from streams.logging import get_logger
 from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.file_modes import check_modes
+from streams.operate.insights_check import check_insights
 from streams.operate.kept_records import ask_workers, check_kept
 from streams.operate.lookup import latest_progress
 from streams.operate.mapping_checks import check_mappings
@@ -105,6 +106,7 @@ async def examine(
         *await _guarded("postal address", lambda: check_postal_address(settings)),
         *await _guarded("bounce domain", lambda: check_bounce_domain(settings)),
         *await _guarded("returns", lambda: check_inbound_channels(settings)),
+        *await _guarded("insights", lambda: check_insights(settings)),
         *await _guarded("mappings", lambda: check_mappings(settings)),
     ]
 

@@ -38,6 +38,7 @@ from streams.operate.customer_metrics import (
 from streams.operate.door_metrics import DoorMetrics
 from streams.operate.feed_metrics import FeedFigures, FeedMetrics
 from streams.operate.ingest_metrics import IngestMetrics
+from streams.operate.insights_metrics import InsightsMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
 from streams.operate.mapping_metrics import Counts as MappedCounts
@@ -91,6 +92,7 @@ class Metrics(CustomerMetrics):
         )
         self.public = SiteMetrics(make)
         self.ingest = IngestMetrics(make)
+        self.insights = InsightsMetrics(make)
         self._doors = DoorMetrics(make)
         self._secrets = SecretMetrics(make)
         self._outbound = OutboundMetrics(make)

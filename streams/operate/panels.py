@@ -23,6 +23,7 @@ Section = Literal[
     "Segments, fields, conditions",
     "Set aside",
     "Foreign streams",
+    "Insights",
     "Processes of a worker",
 ]
 """In the order in which they are shown."""

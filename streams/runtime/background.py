@@ -39,6 +39,8 @@ Work = Literal[
     "polling",  # asking shops for what webhooks have not told
     "feeds",  # fetching product feeds
     "mapping",  # mapping topics that others own
+    "insights",  # taking facts into the store
+    "insights_care",  # looking after the store's file
 ]
 
 BACKOFF = Backoff(1.0, 300.0)

@@ -92,6 +92,7 @@ from streams.runtime.waiting import first
 from streams.runtime.worker_secrets import WorkerSecrets
 from streams.settings import Settings
 from streams.settings.operator_file import OperatorFileError
+from streams.settings.values import Address
 from streams.topology import (
     AGENTS,
     CUSTOMER_EVENTS,
@@ -251,6 +252,7 @@ class Worker:
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
         await self._open_ingest_port()
+        await self._open_insights()
         self._poll_shops()
         app.published = await self._open_internal_port(mail)
         await self._watch_topics()
@@ -449,6 +451,19 @@ class Worker:
         self._running.push_async_callback(port.stop)
         self.ingest_address = await port.start(bind, shared=self._shares_ports)
         self._ingest_port = port
+
+    async def _open_insights(self) -> None:
+        """Keep the facts and answer questions, in a small shop; on Kafka a process of its own does
+        (`ritorno insights`), one for all workers."""
+        self.insights_address: Address | None = None
+        if self.settings.insights_bind is None or self.settings.on_kafka:
+            return
+        from streams.insights.process import open_port  # noqa: PLC0415  # DuckDB takes 50 MB
+
+        self.insights, self.insights_address = await open_port(
+            self._running, self.settings, self.log, clock=self.clock,
+            metrics=self.metrics.insights, counts=self.door_counts,
+        )  # fmt: skip
 
     def _poll_shops(self) -> None:
         """Ask connected shops now and then; of all workers the one that has the first partition."""

@@ -128,6 +128,14 @@ class Settings(BaseSettings):
     ingest_keys: Path | None = None
     """The file of write keys, which `ritorno ingest keys` writes. None: ingest-keys.yaml in
     data_dir."""
+    insights_bind: Bind | None = None
+    """Answers key figures to commands (docs/insights.md), in a worker on the embedded log and in
+    `ritorno insights`: signed with token_keys, not encrypted, for this machine alone. None: not at
+    all; a command then reads the facts itself."""
+    insights_threads: int = Field(default=2, ge=1, le=64)
+    """Of the facts' store, for each question."""
+    insights_memory_mb: int = Field(default=512, ge=64, le=1_000_000)
+    """Megabytes that the facts' store takes at most; beyond, it writes to data_dir."""
     internal_bind: Bind = Address("127.0.0.1", 0)
     """What workers and commands ask each other: signed with token_keys, not encrypted, not for the
     public. Port 0: any free one, since each worker tells the others in the consumer group."""

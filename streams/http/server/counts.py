@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Literal, get_args
 
-DoorName = Literal["public", "admin", "internal", "ingest"]
+DoorName = Literal["public", "admin", "internal", "ingest", "insights"]
 
 Refusal = Literal[
     "malformed",  # no HTTP, or a form that can't be read

@@ -72,6 +72,11 @@ COMMANDS = {
         "hits",
         "Count openings and clicks by step; nobody's name is in them, in whatever tracking mode.",
     ),
+    "insights": Command(
+        "insights",
+        "Keep the facts in a store of their own and answer key figures; stops on SIGTERM.",
+    ),
+    "sql": Command("insights", "Ask the facts in SQL: one SELECT, which can only read."),
     "customer": Command("customer", "What is known about a customer."),
     "privacy": Command("privacy", "What customers have a right to: evidence, a copy, erasure."),
     "mappings": Command("mappings", "Topics that others own, mapped into events."),

@@ -33,7 +33,7 @@ COUNTS = {
     "ritorno_mails_stuck", "ritorno_customers_held_back", "ritorno_partition_open",
     "ritorno_partition_lag", "ritorno_topic_partitions", "ritorno_workflow_runs",
     "ritorno_partition_state_records", "ritorno_ingest_waiting_records",
-    "ritorno_ingest_keys_kept",
+    "ritorno_ingest_keys_kept", "ritorno_insights_lag",
 }  # fmt: skip
 
 

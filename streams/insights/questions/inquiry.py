@@ -1,0 +1,189 @@
+"""A question as it is asked, and what all of them share: days, groups, currencies, orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Literal, get_args
+
+import duckdb
+
+from agents.insights.statistics import wilson
+from schemas.figures import Figure, Grouping
+from streams.insights.errors import QuestionError
+
+MOST_GROUPS = 1_000
+"""Groups of an answer; beyond, the question is too fine."""
+
+Refunds = Literal["after", "before"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a question is asked with."""
+
+    first: date | None = None
+    """From this day of the shop's zone on, and up to `last`, both of them counted."""
+    last: date | None = None
+    by: Grouping | None = None
+    currency: str = ""
+    """Needed where there are several."""
+    refunds: Refunds = "after"
+    """Whether orders are worth what is left of them."""
+    workflow: str = ""
+    years: Decimal = Decimal(1)
+    """Of the simple lifetime value."""
+    window_days: int = 30
+
+    @classmethod
+    def read(cls, arguments: Mapping[str, Any]) -> Scope:
+        """Read them as they come in JSON. Raises QuestionError naming field and value."""
+        known = {each.name for each in fields(cls)}
+        if unknown := sorted(arguments.keys() - known):
+            raise QuestionError(f"{unknown[0][:40]}: no such argument; there are {sorted(known)}")
+        values = {
+            name: _read(name, value) for name, value in arguments.items() if value is not None
+        }
+        scope = cls(**values)
+        if scope.first and scope.last and scope.first > scope.last:
+            raise QuestionError(f"from: {scope.first} is after {scope.last}")
+        return scope
+
+
+def _read(name: str, value: Any) -> Any:
+    choices = {"by": get_args(Grouping), "refunds": get_args(Refunds)}
+    try:
+        if name in ("first", "last"):
+            return date.fromisoformat(value)
+        if name in choices and value not in choices[name]:
+            raise ValueError(f"expected one of {', '.join(choices[name])}")
+        if name == "years":
+            years = Decimal(value)
+            if not 0 < years <= 100:
+                raise ValueError("expected 0 to 100")
+            return years
+        if name == "window_days":
+            if not (isinstance(value, int) and 0 < value <= 366):
+                raise ValueError("expected 1 to 366")
+            return value
+        if not isinstance(value, str) or len(value) > 200:
+            raise ValueError("expected a short text")
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise QuestionError(f"{name}: {error} (got {str(value)[:40]!r})") from None
+    return value
+
+
+class Inquiry:
+    """One question, on a cursor of its own."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, scope: Scope) -> None:
+        self._cursor = cursor
+        self.scope = scope
+
+    def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return what a SELECT finds. Raises QuestionError where it is too much."""
+        found = self._cursor.execute(sql, dict(values or {})).fetchmany(100 * MOST_GROUPS + 1)
+        if len(found) > 100 * MOST_GROUPS:
+            raise QuestionError("too many groups; ask of a shorter span, or by something coarser")
+        return found
+
+    def one(self, sql: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        """Return the only row that a SELECT finds."""
+        [row] = self.rows(sql, values)
+        return row
+
+    def within(self, column: str = "day") -> str:
+        """Return the condition that a day lies in the span."""
+        first, last = self.scope.first, self.scope.last
+        parts = [f"{column} >= DATE '{first}'"] if first else []
+        parts += [f"{column} <= DATE '{last}'"] if last else []
+        return " AND ".join(parts) or "true"
+
+    @property
+    def span(self) -> dict[str, str]:
+        """The span, for a figure."""
+        first, last = self.scope.first, self.scope.last
+        return {"first_day": str(first or ""), "last_day": str(last or "")}
+
+    @property
+    def sums_matter(self) -> bool:
+        """Whether the span reaches back to months of which only sums are left."""
+        newest = self.one("SELECT max(month) FROM sums")[0]
+        if newest is None:
+            return False
+        return self.scope.first is None or self.scope.first < newest + timedelta(days=31)
+
+    def last_day(self) -> date | None:
+        """Return the last day of which there is a fact; days after it may still get some."""
+        found = self.one(
+            "SELECT max(make_timestamp(TRY_CAST(value AS BIGINT) * 1000)::DATE) FROM state "
+            "WHERE name = 'latest' AND value <> '0'"
+        )[0]
+        return found if isinstance(found, date) else None
+
+    def currency(self, table: str = "purchases") -> str:
+        """Return the one currency that is asked about. Raises QuestionError where there are several
+        and none was chosen."""
+        if self.scope.currency:
+            return self.scope.currency.upper()
+        found = self.rows(
+            f"SELECT DISTINCT currency FROM {table} WHERE currency <> '' AND {self.within()} "
+            "UNION SELECT DISTINCT currency FROM sums WHERE currency <> '' ORDER BY 1"
+        )
+        names = [name for (name,) in found]
+        if len(names) > 1:
+            raise QuestionError(
+                f"amounts in {', '.join(names)} can't be added up: choose one with --currency"
+            )
+        return names[0] if names else ""
+
+    def orders(self) -> str:
+        """Return the CTE `orders`: each order as it is by now, repeated ones left out.
+
+        order_id, person, day, at, source, cohort, currency, number, segments, gross, back, value
+        (what is left, or gross) and counts (whether anything is left).
+        """
+        left = "coalesce(c.total, p.total)"
+        net = f"{left} - coalesce(b.back, 0)"
+        value, counts = (
+            (net, f"(coalesce(b.back, 0) < {left} OR coalesce(b.back, 0) = 0)")
+            if self.scope.refunds == "after"
+            else (left, "true")
+        )
+        return f"""orders AS (
+            SELECT p.order_id, coalesce(m.into_person, p.person) AS person,
+                coalesce(c.day, p.day) AS day, coalesce(c.ordered, p.happened) AS at,
+                p.source, p.cohort, p.currency, p.number, p.segments,
+                {left} AS gross, coalesce(b.back, 0) AS back, {value} AS value
+            FROM purchases p
+            LEFT JOIN merges m ON m.person = p.person
+            LEFT JOIN (
+                SELECT order_id, arg_max(total, row(time, topic_offset)) AS total,
+                    arg_max(day, row(time, topic_offset)) AS day,
+                    arg_max(ordered, row(time, topic_offset)) AS ordered
+                FROM purchases WHERE fact = 'order.changed' GROUP BY order_id
+            ) c ON c.order_id = p.order_id
+            LEFT JOIN (
+                SELECT order_id, sum(amount) AS back FROM purchases
+                WHERE fact IN ('order.refunded', 'order.cancelled') GROUP BY order_id
+            ) b ON b.order_id = p.order_id
+            ANTI JOIN (SELECT order_id FROM purchases WHERE fact = 'order.repeated') r
+                ON r.order_id = p.order_id
+            WHERE p.fact = 'order.placed' AND {counts}
+        )"""
+
+
+def share(
+    kpi: str, numerator: int, denominator: int, *, of: str, interval: bool = True, **more: Any
+) -> Figure:
+    """Return a share in percent with Wilson's interval."""
+    low, high = wilson(numerator, denominator) if denominator else (None, None)
+    has = interval and 0 <= numerator <= denominator and denominator > 0
+    return Figure(
+        kpi=kpi, value=None if not denominator else Decimal(numerator) * 100 / denominator,
+        unit="%", numerator=numerator, denominator=denominator, of=of,
+        low=low * 100 if has and low is not None else None,
+        high=high * 100 if has and high is not None else None, **more,
+    )  # fmt: skip
