@@ -139,16 +139,21 @@ contract: setup ## Write docs/contract.md anew, from the models; RELEASE=1: also
 	@$(BIN)/python -m streams.tools.contract docs $(if $(RELEASE),--release)
 
 MANIFESTS := deploy/kubernetes/ritorno.yaml
+INGEST_MANIFESTS := deploy/kubernetes/ritorno-ingest.yaml
 KUBE_VERSION := 1.34.0
 
 # For who has no helm: what the chart says with its own values.
 .PHONY: manifests
-manifests: ## Write deploy/kubernetes/ritorno.yaml anew, of the Helm chart (needs helm 3)
+manifests: ## Write deploy/kubernetes/ anew, of the Helm chart (needs helm 3)
 	@helm lint --strict --quiet --kube-version $(KUBE_VERSION) deploy/helm/ritorno
 	@fresh=$$(mktemp); trap 'rm -f "$$fresh"' EXIT; \
 	{ echo '# Written by `make manifests`, of deploy/helm/ritorno. Needs a Secret `ritorno`: see docs/operations.md.'; \
 	  helm template ritorno deploy/helm/ritorno --kube-version $(KUBE_VERSION); } > "$$fresh"; \
-	cp "$$fresh" $(MANIFESTS); chmod 644 $(MANIFESTS)
+	cp "$$fresh" $(MANIFESTS); chmod 644 $(MANIFESTS); \
+	{ echo '# Written by `make manifests`: `ritorno ingest` beside the workers. Needs a Secret `ritorno-ingest`: see docs/operations.md.'; \
+	  helm template ritorno deploy/helm/ritorno --kube-version $(KUBE_VERSION) --set ingest.where=alone \
+	    --set ingest.ingress.host=ingest.shop.example --show-only templates/ingest.yaml; } > "$$fresh"; \
+	cp "$$fresh" $(INGEST_MANIFESTS); chmod 644 $(INGEST_MANIFESTS)
 
 # All versions and their files' hashes, for any machine and Python 3.11 or newer. The other three are
 # parts of constraints.txt: what the image runs with, what builds its wheel, what asks for advisories.

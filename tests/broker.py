@@ -15,10 +15,8 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +27,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.topology import topics
 from tests.ports import free_port
+from tests.waiting import listens, until
 
 VERSION = "4.3.1"
 REQUIRED = "RITORNO_REQUIRE_KAFKA"
@@ -98,12 +97,18 @@ class KafkaBroker:
 
     def wait_until_ready(self) -> None:
         """Wait until it can be connected to. From any thread."""
-        deadline = time.monotonic() + START_SECONDS
-        while not _listens(self.bootstrap):
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise RuntimeError(f"the broker did not start:\n{self.output.read_text()[-4000:]}")
-            time.sleep(0.1)
+        port = int(self.bootstrap.rpartition(":")[2])
+
+        def is_there() -> bool:
+            if self._process is None or self._process.poll() is not None:
+                raise AssertionError("it has ended")
+            return listens(port)
+
+        try:
+            until(is_there, "the broker listens", seconds=START_SECONDS)
+        except AssertionError as error:
+            said = self.output.read_text()[-4000:]
+            raise RuntimeError(f"the broker did not start: {error}\n{said}") from None
 
     def stop(self) -> None:
         """Shut it down in order."""
@@ -285,15 +290,6 @@ def _run(*command: str, limit: float = START_SECONDS) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     if done.returncode != 0:
         raise OSError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
-
-
-def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _die_with_parent() -> None:

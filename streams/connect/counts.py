@@ -24,3 +24,8 @@ class ShopCounts:
         """Resources that polls have read, by connection and resource."""
         self.failures: Counter[tuple[str]] = Counter(dict.fromkeys(((name,) for name in names), 0))
         """Polls that have failed, by connection."""
+        self.every: dict[tuple[str], int] = {}
+        """Seconds between two polls, by connection."""
+        self.polled: dict[tuple[str], int] = {}
+        """When the last poll has succeeded, ms by connection; at first, since when this process
+        polls. Of other processes nothing."""

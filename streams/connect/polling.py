@@ -65,6 +65,9 @@ class Polling:
         self._connectors = [each for each in connectors if each.can_ask and each.resources]
         for each in self._connectors:
             each.keep_in(data_dir / DIRECTORY)
+            counts.every[each.connection.name,] = each.connection.poll_seconds
+            for resource in each.resources:
+                counts.read[each.connection.name, resource] += 0
         self._sink = sink
         self._clock = clock
         self._data_dir = data_dir
@@ -118,6 +121,7 @@ class Polling:
             if not self._is_ours():
                 await self._clock.wait_until(self._clock.now() + NOT_OURS_MS)
                 continue
+            self._counts.polled.setdefault((name,), self._clock.now())
             try:
                 await self.poll(connector)
             except Failure as error:
@@ -131,6 +135,7 @@ class Polling:
                 if failures:
                     _log.info("a shop is polled again", connection=name, failures=failures)
                 failures = 0
+                self._counts.polled[name,] = self._clock.now()
                 await self._wait(every * (0.9 + self._chance() / 5))
 
     def _wait(self, seconds: float) -> Awaitable[None]:

@@ -22,6 +22,7 @@ Section = Literal[
     "Arbitration",
     "Segments, fields, conditions",
     "Set aside",
+    "Connected shops",
     "Foreign streams",
     "Insights",
     "Processes of a worker",

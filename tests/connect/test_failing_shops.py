@@ -144,3 +144,33 @@ async def test_what_was_read_before_a_shop_failed_is_kept(
                        on_progress=seen.append)  # fmt: skip
     assert seen[-1].rows == 20
     assert not seen[-1].is_done
+
+
+async def test_since_when_no_poll_has_succeeded_is_known(
+    world: World, woo: WooStandin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an alert asks: also of a shop that has never answered."""
+    waiting, turn, began = asyncio.Queue[int](), asyncio.Semaphore(0), world.clock.now()
+
+    async def wait_until(instant: int) -> None:
+        waiting.put_nowait(instant)
+        await turn.acquire()
+        world.clock.advance(max(instant, world.clock.now()))
+
+    monkeypatch.setattr(world.clock, "wait_until", wait_until)
+    woo.says = NONSENSE[0]
+    running = asyncio.create_task(world.polling(world.woo(woo)).run())
+    async with asyncio.timeout(20):
+        await waiting.get()  # a moment, so that several shops aren't asked at once
+        assert world.counts.every == {("negozio",): 300}
+        assert world.counts.polled == {}  # somebody else may be the one who polls
+        turn.release()
+        again = await waiting.get()
+        assert world.counts.polled == {("negozio",): began}
+        woo.says = None
+        turn.release()
+        await waiting.get()
+        assert world.counts.polled == {("negozio",): again}
+    assert world.counts.failures == {("negozio",): 1}
+    running.cancel()
+    await asyncio.wait([running])

@@ -22,6 +22,7 @@ from streams.runtime.definitions import read_files
 from streams.settings import Settings
 from streams.tools.demo.shop import scenario
 from streams.tools.replay import prepared
+from tests.tools.demo.told import recorded
 
 SCORES = {
     "id": "engagement",
@@ -135,10 +136,9 @@ def written(records: list[Record], change: Callable[[Live], None]) -> list[Effec
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_a_plan_leaves_out_would_have_changed_nothing(seed: int) -> None:
     """Weeks of a shop with everything live, and quiet ones in which time passes."""
-    happened = [each for each in scenario(seed, 12) if each.topic == CUSTOMER_EVENTS]
     tick = (None, None, (("ce_type", TICK.encode()),))
-    last = happened[-1].time
-    taken = [(each.time, tuple(each.record)) for each in happened]
+    taken = [(time, tuple(record)) for time, record in recorded(scenario(seed, 12))]
+    last = taken[-1][0]
     taken += [(last + hour * HOUR, tick) for hour in range(1, 24 * 30)]
     records = [
         Record(CUSTOMER_EVENTS, 0, offset, time, *record)

@@ -19,6 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.ports import free_port
+from tests.waiting import poll_pause
 
 READY_SECONDS = 90
 """A worker that recovers behind a broker that has just been killed needs a group session more."""
@@ -128,11 +129,6 @@ class Worker:
     def last_words(self) -> str:
         """Return the end of the process's log."""
         return (self.directory / "log").read_text(errors="replace")[-4000:]
-
-
-async def poll_pause() -> None:
-    """The one place that waits without an event: between looks at another process."""
-    await asyncio.sleep(0.1)
 
 
 class Fleet:

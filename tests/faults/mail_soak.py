@@ -21,6 +21,7 @@ import json
 import random
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -42,11 +43,12 @@ from streams.mail.inspection import read_queues
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.topology import topics
-from tests.faults.fleet import Worker, poll_pause
+from tests.faults.fleet import Worker
 from tests.faults.verify import FINAL
 from tests.keys import SECRET, SIGNER
 from tests.mail.samples import DAY, notify, send
 from tests.ports import free_port
+from tests.waiting import poll_pause
 
 REPLY_SECONDS = 0.06
 """Longest time from the final dot to its reply: with ten connections there is nearly always a mail
@@ -76,6 +78,7 @@ class Inbox:
         """Local part of the Message-ID → the texts that came."""
         self.arrived = 0
         self.port = free_port()
+        self._news = threading.Condition()
         self._random = random.Random(seed)
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
 
@@ -85,6 +88,11 @@ class Inbox:
 
     def __exit__(self, *_: object) -> None:
         self._controller.stop()
+
+    def until(self, arrived: float, seconds: float) -> None:
+        """Wait until so many have arrived, for so long at most. From any other thread."""
+        with self._news:
+            self._news.wait_for(lambda: self.arrived >= arrived, seconds)
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _: list[str]
@@ -101,8 +109,10 @@ class Inbox:
         assert isinstance(content, bytes)
         message_id = str(BytesHeaderParser().parsebytes(content)["Message-ID"])
         self.copies[message_id[1:].partition("@")[0]].append(content)
-        self.arrived += 1
-        await asyncio.sleep(self._random.random() * REPLY_SECONDS)
+        with self._news:
+            self.arrived += 1
+            self._news.notify_all()
+        await asyncio.sleep(self._random.random() * REPLY_SECONDS)  # a slow relay is what is played
         return "250 taken"
 
 
@@ -227,15 +237,11 @@ class MailSoak:
     async def _live(self) -> None:
         """Wait for as long as this life is to last."""
         if self._random.random() < STILLBORN:
-            await asyncio.sleep(self._random.uniform(0, STARTING_SECONDS))
+            await asyncio.sleep(self._random.uniform(0, STARTING_SECONDS))  # the moment of the kill
             return
         share = self._mails / self._kills
         enough = self._inbox.arrived + self._random.uniform(1, 1.8 * share)
-        deadline = time.monotonic() + LONGEST_LIFE
-        while time.monotonic() < deadline:  # another thread counts
-            if self._inbox.arrived >= enough:
-                return
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(self._inbox.until, enough, LONGEST_LIFE)
 
     async def _to_the_end(self, worker: Worker, patience: float) -> Found:
         """Let it work undisturbed until all is final, or waits for later than `patience`."""

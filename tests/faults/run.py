@@ -17,7 +17,7 @@ from streams.partitioner import partition_of
 from streams.runtime.factories import link_key
 from streams.settings import Settings
 from tests.any_hour import without_policy
-from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
+from tests.faults.fleet import Fleet, Inbox, Worker, counts_of
 from tests.faults.load import FILED_EVENTS, Load
 from tests.faults.verify import (
     Follower,
@@ -28,6 +28,7 @@ from tests.faults.verify import (
     check_told,
     reference,
 )
+from tests.waiting import poll_pause
 
 SESSION_SECONDS = 4.0
 """Short, so that a run needn't wait long for a paused worker to be replaced."""

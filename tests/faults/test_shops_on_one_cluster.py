@@ -24,9 +24,10 @@ from streams.runtime.logs.kafka.security import KafkaSecurity
 from streams.topic_names import TopicNames
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, FACTS, SEND_COMMANDS
 from tests.broker import KafkaBroker
-from tests.faults.fleet import Fleet, Inbox, poll_pause
+from tests.faults.fleet import Fleet, Inbox
 from tests.faults.run import SESSION_SECONDS
 from tests.tokens import TokenServer, token_server
+from tests.waiting import poll_pause
 
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 

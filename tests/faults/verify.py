@@ -19,8 +19,9 @@ from schemas.stored import OWN_PREFIX, PROGRESS_KEY, Progress, head, is_erased, 
 from streams.log import Log
 from streams.runtime.definitions import load
 from streams.tools.replayed_partition import Outcome, ReplayedPartition
-from tests.faults.fleet import Inbox, poll_pause
+from tests.faults.fleet import Inbox
 from tests.faults.load import Load
+from tests.waiting import poll_pause
 
 FINAL = frozenset({"mail.sent", "mail.bounced", "mail.failed", "mail.rejected", "mail.skipped"})
 

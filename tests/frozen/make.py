@@ -236,7 +236,7 @@ async def settle(worker: Worker) -> None:
     """Wait until neither an event nor a command is unread, and no mail is on its way."""
     quiet = 0
     while quiet < 20:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # releases of long ago have no event for it
         await worker.mailer.until_idle()
         ends = [
             (worker.partition_manager.watermark(TopicPartition(topic, number)) or 0) >= span.end

@@ -96,7 +96,7 @@ class Membership:
                 self.sought[number] = found[number][-1].offset + 1
         if not found:
             self.drained.set()
-            await asyncio.sleep(0.001)  # lets others run; nobody waits for it
+            await asyncio.sleep(0.001)  # as a broker's answer takes: who asks asks again at once
         return found
 
     async def commit(self, offsets: Mapping[int, int]) -> None:

@@ -3,7 +3,6 @@ each record is in our log once."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from streams.runtime.logs.kafka import KafkaLog
 from streams.topic_names import TopicNames
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, topics
 from tests.broker import KafkaBroker
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -118,13 +118,13 @@ async def written(ours: Log) -> Counter[str]:
 
 async def reached(ours: Log, mapping: Mapping, records: int) -> None:
     """Wait until so many are there; looking costs a request."""
-    async with asyncio.timeout(LIMIT):
-        while True:
-            spans = await ours.offsets(CUSTOMER_EVENTS)
-            if sum(span.end for span in spans.values()) >= records:
-                return
-            assert mapping.process is None or mapping.process.poll() is None, mapping.last_words()
-            await asyncio.sleep(0.05)
+
+    async def are_there() -> bool:
+        assert mapping.process is None or mapping.process.poll() is None, mapping.last_words()
+        spans = await ours.offsets(CUSTOMER_EVENTS)
+        return sum(span.end for span in spans.values()) >= records
+
+    await eventually(are_there, f"{records} records are mapped", seconds=LIMIT)
 
 
 async def _kill_again_and_again(

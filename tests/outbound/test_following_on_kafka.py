@@ -17,6 +17,7 @@ from streams.topology import CUSTOMER_EVENTS, CUSTOMER_SIGNALS, topics
 from tests.broker import KafkaBroker
 from tests.keys import SIGNER
 from tests.outbound.doubles import PARTITIONS, Noted, receiver, signal, tell, webhook
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -86,8 +87,11 @@ async def test_webhooks_go_on_where_they_were(
         first.start()
         group = following_of(log, "ritorno-webhook-till", TOPICS)
         places = [(topic, number) for topic in TOPICS for number in range(PARTITIONS)]
-        while None in [await group.position(*place) for place in places]:  # noqa: ASYNC110  # nobody tells
-            await asyncio.sleep(0.05)
+
+        async def follows() -> bool:
+            return None not in [await group.position(*place) for place in places]
+
+        await eventually(follows, "the webhook follows")
         await tell(log, [signal(f"s{n}", f"c{n % 5}") for n in range(20)])
         await till.until(20)
         await first.stop()

@@ -29,6 +29,7 @@ from tests.outbound.doubles import (
     write,
 )
 from tests.outbound.test_messages import outcome
+from tests.waiting import eventually
 
 SECRET = "il segreto del negozio"
 MINUTE = 60_000
@@ -263,9 +264,11 @@ async def test_the_position_of_a_partition_that_is_anothers_is_not_taken_back(he
 
 async def _until(here: Shop, name: str, place: tuple[str, int], position: int) -> None:
     """Poll: a commit is no news of the log."""
-    async with asyncio.timeout(LIMIT):
-        while (await here.log.committed(f"ritorno-webhook-{name}")).get(place) != position:  # noqa: ASYNC110  # see above
-            await asyncio.sleep(0.02)
+
+    async def is_there() -> bool:
+        return (await here.log.committed(f"ritorno-webhook-{name}")).get(place) == position
+
+    await eventually(is_there, f"{name} is at {position}", seconds=LIMIT)
 
 
 def _partition(customer: str) -> int:

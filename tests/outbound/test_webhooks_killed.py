@@ -15,18 +15,20 @@ from streams.topology import CUSTOMER_SIGNALS, EMBEDDED_PARTITIONS
 from tests.outbound.doubles import LIMIT, receiver, signal, webhook, write
 from tests.ports import free_port
 from tests.runtime.test_worker_process import launch, ready
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 SIGNALS = 150
-POLL_SECONDS = 0.05
 
 
 async def begun(log: EmbeddedLog) -> None:
     """Poll the positions of a process, which has no other way to tell."""
-    async with asyncio.timeout(LIMIT):
-        while len(await log.committed("ritorno-webhook-till")) < EMBEDDED_PARTITIONS:  # noqa: ASYNC110  # see above
-            await asyncio.sleep(POLL_SECONDS)
+
+    async def are_there() -> bool:
+        return len(await log.committed("ritorno-webhook-till")) >= EMBEDDED_PARTITIONS
+
+    await eventually(are_there, "the webhook follows", seconds=LIMIT)
 
 
 async def test_a_worker_that_is_killed_loses_no_signal(tmp_path: Path) -> None:

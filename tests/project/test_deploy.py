@@ -56,7 +56,7 @@ def test_services_have_limits_of_memory_and_processors(name: str) -> None:
     assert 0 < float(limits["cpus"]) <= 2
 
 
-@pytest.mark.parametrize("name", ["topics", "worker-1", "worker-2"])
+@pytest.mark.parametrize("name", ["topics", "worker-1", "worker-2", "ingest"])
 def test_workers_are_set_by_settings_that_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = SERVICES[name]["environment"]
     unknown = [

@@ -27,8 +27,9 @@ from streams.runtime.logs.kafka import KafkaLog
 from streams.runtime.logs.kafka.retry import RetryPolicy
 from streams.runtime.worker import STOP_SECONDS
 from tests.broker import KafkaBroker
-from tests.faults.fleet import Fleet, counts_of, poll_pause
+from tests.faults.fleet import Fleet, counts_of
 from tests.keys import SECRET
+from tests.waiting import poll_pause
 
 SECONDS = 60
 STORM = 50

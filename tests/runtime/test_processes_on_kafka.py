@@ -23,9 +23,9 @@ from streams.settings import Settings
 from streams.topology import topics
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
-from tests.faults.fleet import poll_pause
 from tests.ports import free_port
 from tests.runtime.test_worker import event, tell
+from tests.waiting import poll_pause
 
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 

@@ -51,6 +51,7 @@ from tests.outbound.crm_stand_in import TOKEN, deal, described, stand_in
 from tests.outbound.doubles import receiver, webhook, write
 from tests.runtime.doubles import START
 from tests.runtime.test_worker import LOOPBACK, Inbox, all_done, event, everything, inbox, tell
+from tests.waiting import eventually
 
 __all__ = ["inbox"]
 
@@ -164,8 +165,12 @@ async def started(tmp_path: Path, relay: str) -> AsyncIterator[Worker]:
     async with asyncio.timeout(LIMIT):
         await worker.start()
         assert isinstance(worker.log, Noted)
-        while len(await worker.log.inner.committed("ritorno-webhook-refusing")) < 2:  # noqa: ASYNC110  # a commit is no news
-            await asyncio.sleep(0.01)
+        committed = worker.log.inner.committed
+
+        async def follows() -> bool:  # a commit is no news
+            return len(await committed("ritorno-webhook-refusing")) == 2
+
+        await eventually(follows, "the webhook follows")
     yield worker
     await worker.stop()
 
@@ -225,9 +230,11 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
         await back.sendmail("", [envelope.mail_from], bounce("x@relay.example"))
     await come(worker, CUSTOMER_EVENTS, "mail.bounced")
     await come(worker, SUPPRESSIONS)
-    async with asyncio.timeout(LIMIT):
-        while not [each async for each in failed_letters(log_of(worker))]:  # noqa: ASYNC110  # of whichever topic
-            await asyncio.sleep(0.01)
+
+    async def has_failed() -> bool:  # of whichever topic
+        return bool([each async for each in failed_letters(log_of(worker))])
+
+    await eventually(has_failed, "the refused message is a dead letter", seconds=LIMIT)
 
     says = {agent.name: {*agent.writes, agent.keeps} for agent in AGENTS}
     # Commands are no part of a worker, and this one is connected to no shop (tests/connect), and

@@ -19,11 +19,11 @@ from streams.runtime import open_files
 from streams.runtime.worker import STOP_SECONDS
 from tests.keys import SECRET
 from tests.ports import free_port
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.processes
 
 READY_SECONDS = 30
-POLL_SECONDS = 0.1
 
 
 async def launch(
@@ -51,15 +51,16 @@ async def launch(
 
 async def ready(port: int) -> None:
     """Poll the readiness of a process, which has no other way to tell."""
-    async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
-        while True:
+    async with aiohttp.ClientSession() as session:
+
+        async def is_ready() -> bool:
             try:
                 async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
-                    if answer.status == 200:
-                        return
+                    return answer.status == 200
             except aiohttp.ClientConnectionError:
-                pass
-            await asyncio.sleep(POLL_SECONDS)
+                return False
+
+        await eventually(is_ready, "the worker is ready", seconds=READY_SECONDS)
 
 
 @pytest.mark.parametrize(

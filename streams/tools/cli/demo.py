@@ -84,8 +84,10 @@ def demo(
 ) -> None:
     """Play a shop's life through the whole machine, in one process, with time running fast.
 
-    The worker, its embedded log and the mailer are the real ones; mails go to a built-in relay and
-    can be read in a browser afterwards. Without a terminal it runs as fast as it can.
+    The worker, its embedded log and the mailer are the real ones. The shop sends by HTTP, its pages
+    under a public key and its server under a secret one; mails go to a built-in relay and can be
+    read in a browser afterwards. On a terminal a line says how to send something of one's own;
+    without one it runs as fast as it can.
     """
     options: Options = context.find_object(Options) or Options()
     if options.log_level is None and "RITORNO_LOG_LEVEL" not in os.environ:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from schemas.dead_letters import refuse_line
-from schemas.events import Event
 from schemas.line_keys import key_of
 from schemas.products import Product
 from schemas.records import OutRecord
@@ -27,11 +26,6 @@ class DriverEvent(NamedTuple):
 
 class NoTime(Exception):
     """A recorded log whose first event does not say when it happened; the text is for a person."""
-
-
-def driver_event(event: Event, *, delay: int = 0) -> DriverEvent:
-    """Return an event that reaches the log `delay` ms after its own time."""
-    return DriverEvent((event.time or 0) + delay, to_record(event))
 
 
 def restocked(product: Product, time: int) -> DriverEvent:

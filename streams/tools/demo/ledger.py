@@ -14,8 +14,10 @@ from schemas.dead_letters import Resolution, read_letter
 from schemas.decisions import DECISION, Decision
 from schemas.events import TICK
 from schemas.facts import is_fact
+from schemas.origin import HEADER as ORIGIN
 from schemas.outcomes import MailBounced, MailSkipped
 from schemas.records import Record
+from schemas.signing import SPEAKER
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
@@ -89,7 +91,7 @@ class Ledger:
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _read: dict[tuple[str, int], int] = field(default_factory=dict)
     _decided: set[tuple[Any, ...]] = field(default_factory=set)
-    _letters: set[tuple[str, int, int]] = field(default_factory=set)
+    _letters: set[tuple[Any, ...]] = field(default_factory=set)
     _over: set[tuple[str, str]] = field(default_factory=set)
     """Runs that have ended, by customer."""
 
@@ -138,6 +140,8 @@ class Ledger:
         if record.key is None:
             self.ticks += kind == TICK
             return
+        if record.header(SPEAKER) is not None and record.header(ORIGIN) is not None:
+            return  # what a visitor has done, passed on to the customer
         if not kind.startswith("mail."):
             self.events[kind] += 1
             return
@@ -193,8 +197,12 @@ class Ledger:
 
     def _letter(self, record: Record) -> None:
         letter = read_letter(record)
-        if not isinstance(letter, Resolution) and letter.origin not in self._letters:
-            self._letters.add(letter.origin)
+        if isinstance(letter, Resolution):
+            return
+        # What came by HTTP never was in a partition: only what it says tells two apart.
+        told = letter.origin, letter.original.key, letter.original.value
+        if told not in self._letters:
+            self._letters.add(told)
             self.refused[letter.reason] += 1
 
 

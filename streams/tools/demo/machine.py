@@ -6,7 +6,8 @@ mail that is to be tried again. At each of them
 
 1. the clock is set;
 2. a partition in which a timer is due gets ticks until none is, and the machine comes to rest;
-3. the records of that moment are appended, one append per partition, and it comes to rest again.
+3. what the shop sends at that moment goes out by HTTP, and records of a recorded log are appended,
+   one append per partition; it comes to rest again.
 
 At rest, everything in both topics has been processed and no mail is due or on its way. So nothing
 depends on how fast this computer is: the same records give the same decisions and the same mails.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from schemas.products import Product
 from schemas.records import OutRecord
@@ -32,7 +33,9 @@ from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.ticks import TICK
 from streams.runtime.worker import Worker
 from streams.settings import Settings
+from streams.tools.demo.calls import SentCall, postings
 from streams.tools.demo.driver_events import DriverEvent
+from streams.tools.demo.http_sender import DemoKeys, HttpSender, sending
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
 MOST_TICKS = 10_000
@@ -45,11 +48,13 @@ Moment = Callable[[int], Awaitable[None]]
 class Machine:
     """A worker whose time stands still unless it is told to go on."""
 
-    def __init__(self, worker: Worker, clock: VirtualClock) -> None:
+    def __init__(
+        self, worker: Worker, clock: VirtualClock, sender: HttpSender | None = None
+    ) -> None:
+        """`sender`: what sends the shop's calls, where there are any."""
         self.worker = worker
         self.clock = clock
-        self.records = 0
-        """Appended so far."""
+        self.sender = sender
         assert isinstance(worker.log, EmbeddedLog)  # its ends are known without asking
         self._log = worker.log
         self._feed: dict[str, Product] = {}
@@ -66,18 +71,31 @@ class Machine:
                 return
         raise RuntimeError(f"what was due at {until} is not done after {MOST_TICKS} ticks")
 
-    async def append(self, driver_events: Iterable[DriverEvent]) -> None:
-        """Append records in order, as of now, and come to rest."""
+    async def tell(self, happened: Iterable[DriverEvent | SentCall]) -> None:
+        """Append records and send calls in order, as of now, and come to rest."""
+        records, calls = [], []
+        for each in happened:
+            if isinstance(each, SentCall):
+                calls.append(each)
+            else:
+                records.append(each)
+        await self._append(records)
+        for together in postings(calls):
+            assert self.sender is not None
+            for posting in together:
+                await self.sender.send(posting)
+            await self.rest()
+
+    async def _append(self, records: Iterable[DriverEvent]) -> None:
         groups: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
         news: list[Product] = []
-        for happened in driver_events:
-            if happened.topic == PRODUCTS:
-                news.append(Product.model_validate_json(happened.record.value or b""))
+        for each in records:
+            if each.topic == PRODUCTS:
+                news.append(Product.model_validate_json(each.record.value or b""))
                 continue
-            self.records += happened.topic == CUSTOMER_EVENTS
-            count = await self._log.partitions(happened.topic)
-            number = partition_of(happened.record.key or b"", count)
-            groups[happened.topic, number].append(happened.record)
+            count = await self._log.partitions(each.topic)
+            number = partition_of(each.record.key or b"", count)
+            groups[each.topic, number].append(each.record)
         log = self._log
         if news:
             await product_feed.publish(log, news, self._signer, self._feed)
@@ -112,8 +130,10 @@ class Machine:
 
 
 @asynccontextmanager
-async def running(settings: Settings, clock: VirtualClock) -> AsyncIterator[Machine]:
-    """Run a worker by `clock`. Raises what `Worker.start` raises.
+async def running(
+    settings: Settings, clock: VirtualClock, keys: DemoKeys | None = None
+) -> AsyncIterator[Machine]:
+    """Run a worker by `clock`, and send calls with `keys`. Raises what `Worker.start` raises.
 
     When the worker breaks down, whoever waits for it in the block is cancelled and WorkerFailed
     is raised.
@@ -125,7 +145,12 @@ async def running(settings: Settings, clock: VirtualClock) -> AsyncIterator[Mach
     watch = asyncio.create_task(worker.wait_stopped())
     watch.add_done_callback(lambda watch: None if watch.cancelled() else task.cancel())
     try:
-        yield Machine(worker, clock)
+        async with AsyncExitStack() as opened:
+            sender = None
+            if keys is not None:
+                port = sending(worker.ingest_address, keys, clock)
+                sender = await opened.enter_async_context(port)
+            yield Machine(worker, clock, sender)
     except asyncio.CancelledError:
         if watch.done() and isinstance(failure := watch.exception(), WorkerFailed):
             task.uncancel()
@@ -137,7 +162,12 @@ async def running(settings: Settings, clock: VirtualClock) -> AsyncIterator[Mach
 
 
 async def drive(
-    machine: Machine, driver_events: Iterable[DriverEvent], *, until: int, step: int, moment: Moment
+    machine: Machine,
+    driver_events: Iterable[DriverEvent | SentCall],
+    *,
+    until: int,
+    step: int,
+    moment: Moment,
 ) -> None:
     """Live through `driver_events` and everything that follows from them, up to `until` (ms).
 
@@ -147,7 +177,7 @@ async def drive(
         if time > until:
             break
         await _pass(machine, time, step, moment)
-        await machine.append(group)
+        await machine.tell(group)
     await _pass(machine, until, step, moment)
 
 
@@ -165,10 +195,10 @@ async def _pass(machine: Machine, until: int, step: int, moment: Moment) -> None
 
 
 def _moments(
-    driver_events: Iterable[DriverEvent], step: int
-) -> Iterator[tuple[int, list[DriverEvent]]]:
-    """Group what falls into the same step; the records of one customer keep their order."""
-    group: list[DriverEvent] = []
+    driver_events: Iterable[DriverEvent | SentCall], step: int
+) -> Iterator[tuple[int, list[DriverEvent | SentCall]]]:
+    """Group what falls into the same step; what concerns one customer keeps its order."""
+    group: list[DriverEvent | SentCall] = []
     time = 0
     for happened in driver_events:
         whole = _whole(happened.time, step)

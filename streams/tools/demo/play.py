@@ -21,7 +21,9 @@ from streams.runtime.definitions import publish, read_files
 from streams.runtime.factories import record_signer
 from streams.settings import Settings
 from streams.settings.loading import load_settings
+from streams.tools.demo.calls import SentCall
 from streams.tools.demo.driver_events import DriverEvent
+from streams.tools.demo.http_sender import make_keys
 from streams.tools.demo.ledger import Ledger
 from streams.tools.demo.machine import Machine, drive, running
 from streams.tools.demo.shop import FULL_DOMAIN, GONE_DOMAIN
@@ -45,7 +47,7 @@ class DemoError(Exception):
 class DemoPlan:
     """What is to be played."""
 
-    driver_events: Sequence[DriverEvent]
+    driver_events: Sequence[DriverEvent | SentCall]
     start: int
     """ms since the epoch, like all instants here."""
     end: int
@@ -94,13 +96,16 @@ async def play(plan: DemoPlan, stage: Stage) -> tuple[Summary, Path]:
                 titles=titles(machine.worker.settings.workflows_dir),
                 start=plan.start,
                 end=plan.end,
+                invitation=machine.sender.invitation() if machine.sender else "",
             )
         )
         async with showing:
             await drive(machine, plan.driver_events, until=plan.end, step=plan.step,
                         moment=director.moment)  # fmt: skip
         await ledger.refresh()
-        summary = await summarize(ledger, sink, start=plan.start, end=plan.end, step=plan.step)
+        summary = await summarize(
+            ledger, sink, machine.sender, start=plan.start, end=plan.end, step=plan.step
+        )
         return summary, sink.write_index()
 
 
@@ -168,7 +173,9 @@ async def _build(
     except OSError as error:
         raise DemoError(f"{stage.output}: {error.strerror}") from None
     opened.push_async_callback(sink.close)
-    machine = await opened.enter_async_context(running(_settings(stage, home, sink.port), clock))
+    settings = _settings(stage, home, sink.port)
+    keys = make_keys(settings.ingest_keys_file)
+    machine = await opened.enter_async_context(running(settings, clock, keys))
     if stage.everything:
         files = read_files(machine.worker.settings.workflows_dir, everything=True)
         await publish(machine.worker.log, files, record_signer(machine.worker.settings))
@@ -184,6 +191,8 @@ def _settings(stage: Stage, home: Path, port: int) -> Settings:
         smtp_url=f"smtp://{LOOPBACK}:{port}",
         admin_bind=f"{LOOPBACK}:0",
         public_bind=f"{LOOPBACK}:0",
+        ingest_bind=f"{LOOPBACK}:0",
+        ingest_keys=home / "state" / "ingest-keys.yaml",
         worker_id="demo",
         workflows_dir=stage.workflows_dir,
         store="memory",

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from schemas.events import PAYLOADS, Event
 from schemas.instant import to_datetime
 from schemas.time_units import DAY_MS, HOUR_MS
+from streams.tools.demo.calls import IN_PAGES, Sender, SentCall, call
 from streams.tools.demo.catalogue import (
     ARTICLES,
     CITIES,
@@ -20,19 +20,17 @@ from streams.tools.demo.catalogue import (
     SHOP_URL,
     Article,
 )
-from streams.tools.demo.driver_events import DriverEvent, driver_event, restocked
+from streams.tools.demo.driver_events import DriverEvent, restocked
 
 REGULARS = 60
 BIRTHDAYS_WITHIN = 45
 """Days after the demo's beginning; it is about them, so most have their birthday in it."""
 
-IMPORTED = "/ritorno/import"
-
 CHANGING = ("TES-052", "CER-040", "LEG-060", "CAF-031")
 """What the feed has news of while the demo goes on."""
 
 
-def regulars(lots: random.Random, start: int) -> Iterator[DriverEvent]:
+def regulars(lots: random.Random, start: int) -> Iterator[SentCall]:
     """Yield what the shop imports at `start` (ms), and what these people do from then on."""
     for number in range(REGULARS):
         yield from _Regular(lots, number, start).live()
@@ -62,9 +60,11 @@ class _Regular:
         self._name = (lots.choice(FIRST_NAMES), lots.choice(LAST_NAMES))
         plain = "".join(self._name).lower().replace(" ", "").replace("'", "").replace("ò", "o")
         self._id = f"{plain}-r{number:02d}"
+        self._visitor = f"visitor-{self._id}"
+        """In whose browser they have signed in before."""
         self._count = 0
 
-    def live(self) -> Iterator[DriverEvent]:
+    def live(self) -> Iterator[SentCall]:
         """Yield everything, in order of time."""
         lots, start = self._lots, self._start
         orders, silent = lots.choice((1, 1, 2, 3, 4, 9)), lots.randint(20, 100)
@@ -75,6 +75,7 @@ class _Regular:
                   "city": lots.choice(CITIES), "locale": "it-IT", "zone": "Europe/Rome",
                   "birthday": f"{lots.randint(1950, 2002)}-{birthday:%m-%d}"}  # fmt: skip
         yield self._before("customer.created", joined, traits)
+        yield self._before("customer.identified", joined, {}, visitor=self._visitor)
         subscribed = {"list": "newsletter", "confirmed": True, "source": "site footer"}
         yield self._before("list.subscribed", joined, subscribed)
         for number in range(orders, 0, -1):
@@ -82,7 +83,7 @@ class _Regular:
             yield self._before("order.completed", time, self._order(f"{number}"))
         yield from self._goes_on()
 
-    def _goes_on(self) -> Iterator[DriverEvent]:
+    def _goes_on(self) -> Iterator[SentCall]:
         now = self._start + self._lots.randrange(2 * DAY_MS, 25 * DAY_MS, 1_000)
         draw = self._lots.random()
         if draw < 0.25:  # comes back and buys
@@ -112,22 +113,21 @@ class _Regular:
                 "total": f"{cents // 100}.{cents % 100:02d}",
                 "products": [article.properties(1) for article in articles]}  # fmt: skip
 
-    def _before(self, type_: str, time: int, data: dict[str, Any]) -> DriverEvent:
-        event = self._event(type_, time, data, source=IMPORTED)
-        return driver_event(event._replace(backfill=True), delay=self._start - time)
-
-    def _now(self, type_: str, time: int, data: dict[str, Any]) -> DriverEvent:
-        return driver_event(self._event(type_, time, data, source=f"{SHOP_URL}/"))
-
-    def _event(self, type_: str, time: int, data: dict[str, Any], *, source: str) -> Event:
+    def _before(
+        self, type_: str, time: int, data: dict[str, Any], *, visitor: str = ""
+    ) -> SentCall:
         self._count += 1
-        return Event(
-            id=f"{self._id}/{self._count}",
-            type=type_,
-            source=source,
-            time=time,
-            customer=self._id,
-            anonymous_id=None,
-            backfill=False,
-            data=PAYLOADS[type_].model_validate(data),
-        )
+        body = call(type_, self._event_id, time, data, user=self._id, visitor=visitor)
+        return SentCall(self._start, Sender.IMPORT, self._id, body)
+
+    def _now(self, type_: str, time: int, data: dict[str, Any]) -> SentCall:
+        self._count += 1
+        if type_ in IN_PAGES:
+            body = call(type_, self._event_id, time, data, visitor=self._visitor)
+            return SentCall(time, Sender.PAGES, self._id, body)
+        body = call(type_, self._event_id, time, data, user=self._id)
+        return SentCall(time, Sender.SERVER, self._id, body)
+
+    @property
+    def _event_id(self) -> str:
+        return f"{self._id}/{self._count}"

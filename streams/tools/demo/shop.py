@@ -2,8 +2,8 @@
 gives the same events.
 
 Each person lives through one or more visits, told in the order in which they happen to that person.
-Most records reach the log at once; a few come late (a phone that was offline), twice (a retry of
-the site), or broken (a mistake in the site).
+Most is sent at once; a little comes late (a phone that was offline), twice (a retry of the site),
+or broken (a mistake in a plug-in).
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from schemas.events import PAYLOADS, Event
 from schemas.instant import MILLISECOND, UNIX_EPOCH
-from schemas.records import OutRecord
 from schemas.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from streams.tools.demo.calls import IN_PAGES, Sender, SentCall, call
 from streams.tools.demo.catalogue import (
     ARTICLES,
     CITIES,
@@ -26,7 +25,7 @@ from streams.tools.demo.catalogue import (
     SHOP_URL,
     Article,
 )
-from streams.tools.demo.driver_events import DriverEvent, driver_event
+from streams.tools.demo.driver_events import DriverEvent
 from streams.tools.demo.regulars import feed, regulars
 
 START = 1_772_406_000_000
@@ -50,16 +49,16 @@ FULL_DOMAIN = "casella-piena.example"
 DOMAINS = ("posta.example", "posta.example", "mail.example", "libero.example", "corriere.example")
 
 
-def scenario(seed: int, days: int) -> list[DriverEvent]:
-    """Return all that reaches the log, in order of time, from START over `days` days."""
+def scenario(seed: int, days: int) -> list[DriverEvent | SentCall]:
+    """Return all that is sent, in order of time, from START over `days` days."""
     lots = random.Random(seed)
-    told = [*feed(START), *regulars(lots, START)]
+    told: list[DriverEvent | SentCall] = [*feed(START), *regulars(lots, START)]
     for day in range(days):
         for place in range(lots.randint(PEOPLE_A_DAY - 3, PEOPLE_A_DAY + 3)):
             told += _Person(lots, f"{day:02d}{place:02d}", START + day * DAY_MS).live()
     end = START + days * DAY_MS
     told = [happened for happened in told if happened.time < end]
-    told += _broken_records(lots, days)
+    told += _broken_calls(lots, days)
     return sorted(told, key=lambda happened: happened.time)
 
 
@@ -68,7 +67,7 @@ class _Person:
 
     def __init__(self, lots: random.Random, number: str, day: int) -> None:
         self._lots = lots
-        self._told: list[DriverEvent] = []
+        self._told: list[SentCall] = []
         self._now = _moment(lots, day)
         self._foreign = lots.random() < 0.04
         self._first, self._last = (
@@ -87,7 +86,7 @@ class _Person:
         self._count = 0
         self._orders = 0
 
-    def live(self) -> list[DriverEvent]:
+    def live(self) -> list[SentCall]:
         """Return everything this person does."""
         lives: tuple[tuple[int, Callable[[], None]], ...] = (
             (26, self._only_looks),
@@ -281,42 +280,45 @@ class _Person:
         self._now += self._lots.randrange(least, most, SECOND_MS)
 
     def _happens(self, type_: str, data: dict[str, Any]) -> None:
+        """A page tells what its visitor does there. Who that is, the server says once, and then
+        speaks of the customer."""
         self._count += 1
-        event = Event(
-            id=f"{self._id}/{self._count}",
-            type=type_,
-            source=f"{SHOP_URL}/",
-            time=self._now,
-            customer=self._id if self._known else self._visitor,
-            anonymous_id=self._visitor if type_ == "customer.identified" else None,
-            backfill=False,
-            data=PAYLOADS[type_].model_validate(data),
+        is_seen = type_ in IN_PAGES
+        names_visitor = is_seen or type_ == "customer.identified" or not self._known
+        body = call(
+            type_,
+            f"{self._id}/{self._count}",
+            self._now,
+            data,
+            user="" if is_seen or not self._known else self._id,
+            visitor=self._visitor if names_visitor else "",
         )
+        sender = Sender.PAGES if is_seen else Sender.SERVER
+        sent = SentCall(self._now, sender, self._visitor, body)
         chance = self._lots.random()
         if chance < 0.01:
-            self._told.append(
-                driver_event(event, delay=self._lots.randrange(HOUR_MS, 9 * HOUR_MS, SECOND_MS))
-            )
+            delay = self._lots.randrange(HOUR_MS, 9 * HOUR_MS, SECOND_MS)
+            self._told.append(sent._replace(time=self._now + delay))
             return
-        self._told.append(driver_event(event))
+        self._told.append(sent)
         if chance > 0.99:  # the site didn't get its answer and sends it again
-            self._told.append(driver_event(event, delay=2 * MINUTE_MS))
+            self._told.append(sent._replace(time=self._now + 2 * MINUTE_MS))
 
 
-def _broken_records(lots: random.Random, days: int) -> list[DriverEvent]:
-    """Records that no reader can understand, as sites do send them."""
-    broken = (
-        OutRecord(b"visitor-broken", b'{"event": "Product Viewed", ', ()),
-        OutRecord(b"visitor-broken", b"{}", (("ce_type", b"cart.exploded"), ("ce_id", b"1"))),
-        OutRecord(
-            b"visitor-broken",
-            b'{"name": "Olio nuovo", "price": "16.90"}',
-            (("ce_type", b"product.viewed"), ("ce_id", b"2")),
-        ),
-    )
+def _broken_calls(lots: random.Random, days: int) -> list[SentCall]:
+    """What no reader can understand, as plug-ins do send it."""
+    told = {"specversion": "1.0", "source": f"{SHOP_URL}/", "subject": "visitor-broken"}
+    wrong = (
+        b'{"event": "Product Viewed", ',
+        {**told, "id": "1", "type": "cart.exploded", "data": {}},
+        {**told, "id": "2", "type": "product.viewed",
+         "data": {"name": "Olio nuovo", "price": "16.90"}},
+    )  # fmt: skip
     return [
-        DriverEvent(_moment(lots, START + lots.randrange(days) * DAY_MS), record)
-        for record in broken
+        SentCall(
+            _moment(lots, START + lots.randrange(days) * DAY_MS), Sender.PLUGIN, "plug-in", body
+        )
+        for body in wrong
     ]
 
 

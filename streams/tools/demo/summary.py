@@ -13,13 +13,31 @@ from schemas.instant import to_rfc3339
 from streams.messages.decisions import kind, outcome, reason
 from streams.messages.plurals import several
 from streams.messages.translations import ENGLISH
+from streams.tools.demo.calls import Sender
+from streams.tools.demo.http_sender import HttpSender
 from streams.tools.demo.ledger import FINAL, Ledger, counts
 from streams.tools.demo.sink import Sink
 
 Summary = dict[str, Any]
 
 
-async def summarize(ledger: Ledger, sink: Sink, *, start: int, end: int, step: int) -> Summary:
+_SENT = {
+    Sender.PAGES: "by pages under a public key",
+    Sender.SERVER: "by the shop's server under a secret one",
+    Sender.IMPORT: "of history",
+    Sender.PLUGIN: "by a plug-in that makes mistakes",
+}
+
+
+async def summarize(
+    ledger: Ledger,
+    sink: Sink,
+    sender: HttpSender | None = None,
+    *,
+    start: int,
+    end: int,
+    step: int,
+) -> Summary:
     """Return everything in numbers; the same records give the same. Raises LogError."""
     mails = ledger.mails()
     # How many mails met a dead relay before it was known to be dead depends on luck.
@@ -60,6 +78,7 @@ async def summarize(ledger: Ledger, sink: Sink, *, start: int, end: int, step: i
             "in_the_sink": len(sink.taken),
         },
         "refused": counts(ledger.refused),
+        "by_http": _by_http(sender),
     }
 
 
@@ -85,8 +104,20 @@ def where(index: Path, kept: Path | None) -> str:
     return text
 
 
+def _by_http(sender: HttpSender | None) -> dict[str, Any]:
+    if sender is None or not sender.requests:
+        return {}
+    return {
+        "requests": sender.requests,
+        "calls": counts(sender.calls),
+        "refused": counts(sender.refused),
+    }
+
+
 def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
     mails = summary["mails"]
+    if sent := summary["by_http"]:
+        yield "calls by HTTP", sum(sent["calls"].values()), _senders(sent)
     yield "events", summary["events"]["total"], f"{summary['from']} to {summary['until']}"
     yield "customers and visitors", summary["customers"], ""
     for name, workflow in summary["workflows"].items():
@@ -111,6 +142,8 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
     yield "  failed", mails["failed"], ""
     yield "  still waiting", mails["waiting"], ""
     yield "records refused", sum(summary["refused"].values()), _list(summary["refused"])
+    if sent and sent["refused"]:
+        yield "requests refused", sum(sent["refused"].values()), _list(sent["refused"])
 
 
 def _outcomes(workflow: Mapping[str, Any]) -> str:
@@ -124,6 +157,12 @@ def _outcomes(workflow: Mapping[str, Any]) -> str:
     }
     mails = [several(workflow["mails"], "mail")] if workflow["mails"] else []
     return ", ".join([*mails, *(f"{count:,} {what}" for what, count in parts.items() if count)])
+
+
+def _senders(sent: Mapping[str, Any]) -> str:
+    told = ", ".join(f"{sent['calls'][each]:,} {text}" for each, text in _SENT.items()
+                     if each in sent["calls"])  # fmt: skip
+    return f"in {several(sent['requests'], 'request')}: {told}"
 
 
 def _list(parts: Mapping[str, int]) -> str:

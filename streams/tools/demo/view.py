@@ -50,11 +50,15 @@ async def shown(
     titles: Mapping[str, str],
     start: int,
     end: int,
+    invitation: str = "",
 ) -> AsyncIterator[None]:
-    """Show how the demo goes on, as long as the block runs."""
+    """Show how the demo goes on, as long as the block runs. `invitation`: how whoever watches takes
+    part."""
 
     def draw() -> RenderableType:
-        return _screen(ledger, clock.now(), titles, start, end)
+        screen = _screen(ledger, clock.now(), titles, start, end)
+        taking_part = Text(invitation, style="dim", overflow="fold")
+        return Group(screen, taking_part) if invitation else screen
 
     with Live(draw(), console=console, auto_refresh=False, transient=True) as live:
         drawing = asyncio.create_task(_draw_forever(live, ledger, draw))

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from tests.http.ingest.street import ITALIAN
 from tests.mail.chromium import chromium, needs_chromium
 from tests.ports import free_port
+from tests.waiting import eventually, listens
 
 README = Path(__file__).parents[3] / "README.md"
 SECONDS = 60
@@ -57,8 +59,8 @@ async def test_a_page_is_connected_by_what_is_pasted(tmp_path: Path) -> None:
     ):
         while await out.readline() != b"follows\n":
             pass
-        await _served(shop)
-        await _served(ingest)
+        for port in (shop, ingest):
+            await eventually(partial(listens, port), "what README starts listens")
         await page.open(f"http://127.0.0.1:{shop}/")
         told_of = [await _told(out), await _told(out)]
         await page.ask("document.querySelector('button').click()")
@@ -76,15 +78,3 @@ async def _told(out: asyncio.StreamReader) -> dict[str, Any]:
         assert line, "it has ended"
     found: dict[str, Any] = json.loads(line)
     return found
-
-
-async def _served(port: int) -> None:
-    """Wait until somebody listens there."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from imaplib import IMAP4_SSL
@@ -16,6 +15,7 @@ from ssl import create_default_context
 from tempfile import TemporaryDirectory
 
 from tests.ports import free_port
+from tests.waiting import until
 
 TLS = Path(__file__).parents[1] / "tls"
 CERTIFICATE = TLS / "relay.pem"
@@ -150,14 +150,16 @@ def _started(home: Path) -> Iterator[Dovecot]:
 
 
 def _wait_for(server: Dovecot, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
-    while True:
+    def answers() -> bool:
+        assert process.poll() is None, "it has ended"
         try:
             server.client().logout()
-        except OSError as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                log = server.home / "log"
-                raise RuntimeError(log.read_text() if log.exists() else str(error)) from error
-            time.sleep(0.05)  # Dovecot has no way to say that it listens
-        else:
-            return
+        except OSError:
+            return False
+        return True
+
+    try:
+        until(answers, "Dovecot answers", seconds=10)
+    except AssertionError as error:
+        log = server.home / "log"
+        raise RuntimeError(log.read_text() if log.exists() else str(error)) from error

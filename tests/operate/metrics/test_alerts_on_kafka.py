@@ -32,7 +32,7 @@ from streams.runtime.logs.kafka import KafkaLog
 from streams.topology import topics
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
-from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
+from tests.faults.fleet import Fleet, Inbox, Worker, counts_of
 from tests.faults.run import SESSION_SECONDS
 from tests.keys import SECRET, SIGNER
 from tests.operate.metrics.prometheus import (
@@ -44,6 +44,7 @@ from tests.operate.metrics.prometheus import (
 from tests.operate.metrics.shorten import shortened
 from tests.operate.metrics.test_rules_and_dashboard import DEPLOY, RULES
 from tests.runtime.test_worker import event, tell
+from tests.waiting import poll_pause
 
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 
@@ -212,7 +213,8 @@ def prometheus(fleet: Fleet, webhook: Webhook, tmp_path: Path) -> Iterator[str]:
         "evaluation_interval": "500ms",
     }
     asking["rule_files"] = [str(rules)]
-    [job] = asking["scrape_configs"]
+    [job, _] = asking["scrape_configs"]  # of workers, and of ingest alone
+    asking["scrape_configs"] = [job]
     job["static_configs"][0]["targets"] = [address(fleet, name) for name in ("one", "two")]
     with ExitStack() as running:
         teller = running.enter_context(alertmanager_server(tmp_path, telling))

@@ -77,6 +77,7 @@ def mentioned(expression: str) -> set[str]:
         ["check", "rules", "rules.yml"],
         ["test", "rules", "rules.test.yml"],
         ["test", "rules", "outage.test.yml"],
+        ["test", "rules", "doors.test.yml"],
     ],
 )
 def test_promtool_agrees(command: list[str]) -> None:
@@ -254,6 +255,13 @@ def test_grafana_finds_datasource_and_dashboard() -> None:
         "datasources"
     ]
     assert source["url"] == "http://prometheus:9090"
-    [job] = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
-    targets = job["static_configs"][0]["targets"]
+    workers, ingest = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    targets = workers["static_configs"][0]["targets"]
     assert {target.split(":")[0] for target in targets} <= compose["services"].keys()
+    [found] = ingest["dns_sd_configs"]
+    assert set(found["names"]) <= compose["services"].keys()
+    # What has no partitions must not stand for workers that are gone.
+    assert not re.fullmatch("ritorno(-.+)?", ingest["job_name"])
+    assert re.fullmatch("ritorno_ingest(-.+)?", ingest["job_name"])

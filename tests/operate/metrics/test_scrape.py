@@ -20,10 +20,11 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.any_hour import without_policy
-from tests.faults.fleet import Inbox, Worker, poll_pause
+from tests.faults.fleet import Inbox, Worker
 from tests.http.public.visits import BROWSER
 from tests.operate.metrics.prometheus import ask, needs_prometheus, prometheus_server
 from tests.operate.metrics.test_rules_and_dashboard import DASHBOARD, DEPLOY, GROUPS, PANELS, RULES
+from tests.waiting import poll_pause
 
 # What Grafana would put in their place; a minute of scrapes every second.
 VARIABLES = {"$job": "ritorno", "$instance": ".*", "$__rate_interval": "1m"}
@@ -84,6 +85,15 @@ def inbox() -> Iterator[Mailbox]:
     inbox.stop()
 
 
+CONNECTIONS = """
+connections:
+  - name: negozio
+    kind: prestashop
+    url: http://127.0.0.1:9
+    key: env:SHOP_KEY
+"""
+"""A shop that doesn't answer either."""
+
 WEBHOOKS = """
 webhooks:
   - name: till
@@ -116,7 +126,11 @@ async def worker(tmp_path: Path, inbox: Mailbox, feed: str) -> AsyncIterator[Wor
     (workflows / "webhooks.yaml").write_text(WEBHOOKS)
     mappings = tmp_path / "mappings.yaml"
     mappings.write_text(MAPPINGS)
+    connections = tmp_path / "connections.yaml"
+    connections.write_text(CONNECTIONS)
     environment = {
+        "RITORNO_CONNECTIONS": str(connections),
+        "SHOP_KEY": "chiave",
         "RITORNO_MAPPINGS": str(mappings),
         "RITORNO_FEEDS": json.dumps([{"name": "negozio", "url": feed}]),
         "RITORNO_FETCH_LOOPBACK": "true",
@@ -142,7 +156,9 @@ def prometheus(worker: Worker, tmp_path: Path) -> Iterator[str]:
     del config["alerting"]
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(RULES)]
-    config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{worker.admin_port}"]
+    [job, _] = config["scrape_configs"]  # of workers, and of ingest alone
+    job["static_configs"][0]["targets"] = [f"127.0.0.1:{worker.admin_port}"]
+    config["scrape_configs"] = [job]
     with prometheus_server(tmp_path, config) as url:
         yield url
 

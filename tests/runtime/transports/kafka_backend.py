@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,6 @@ from streams.runtime.transports.consumer import app_settings, attach_manager
 from streams.runtime.transports.partition_manager import PartitionManager
 from tests.broker import KafkaBroker
 from tests.runtime.transports.backends import KafkaBackend
-from tests.runtime.transports.machine import TIMEOUT
-
-POLL_SECONDS = 0.02
 
 
 class KafkaWorkers(KafkaBackend):
@@ -83,13 +78,6 @@ class KafkaWorkers(KafkaBackend):
         finally:
             await admin.close()
         return {TopicPartition(*tp): found.offset for tp, found in offsets.items()}
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Poll for what nobody announces: the state of another thread or process."""
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():  # noqa: ASYNC110  nobody sets an event for us there
-            await asyncio.sleep(POLL_SECONDS)
 
 
 def unique(prefix: str) -> str:

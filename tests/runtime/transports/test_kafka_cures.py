@@ -20,7 +20,7 @@ from streams.runtime.transports.assigned_partition import BatchLease
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.runtime.transports.kafka import BATCH_RECORDS
 from tests.broker import KafkaBroker
-from tests.runtime.transports.kafka_backend import KafkaWorkers, eventually, unique
+from tests.runtime.transports.kafka_backend import KafkaWorkers, unique
 from tests.runtime.transports.machine import (
     TIMEOUT,
     CountingOwner,
@@ -29,6 +29,7 @@ from tests.runtime.transports.machine import (
     numbers,
     running,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -187,7 +188,9 @@ async def test_4_the_next_owner_waits_for_the_batch_in_flight(
 
     async def join() -> None:
         async with running(backend, log, group, {topic: joining}):
-            await eventually(lambda: leaving.total() + joining.total() >= 2 * MANY)
+            await eventually(
+                lambda: leaving.total() + joining.total() >= 2 * MANY, "both have read all"
+            )
 
     async with running(backend, log, group, {topic: leaving}):
         await entered.wait()

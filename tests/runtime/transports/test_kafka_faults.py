@@ -19,13 +19,12 @@ from streams.runtime.transports.assigned_partition import BatchLease
 from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
 from tests.broker import KafkaBroker
 from tests.runtime.transports.kafka_backend import (
-    POLL_SECONDS,
     TIMEOUT,
     KafkaWorkers,
-    eventually,
     unique,
 )
 from tests.runtime.transports.machine import CountingOwner, append_numbers, numbers, running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -67,7 +66,9 @@ async def test_without_heartbeats_a_batch_may_not_write(
         if not checks:
             kafka_broker.pause()
             try:
-                await eventually(lambda: app.consumer.heartbeat_age() > SHORT_SESSION)
+                await eventually(
+                    lambda: app.consumer.heartbeat_age() > SHORT_SESSION, "a session is over"
+                )
                 with pytest.raises(Fenced):
                     lease.check()
                 checks.append("fenced")
@@ -160,7 +161,7 @@ async def test_who_stops_while_the_group_is_being_formed_leaves_it_too(
     try:
         async with running(backend, log, group, {topic: CountingOwner()}) as app:
             other.subscribe([topic], listener=late)
-            await eventually(lambda: app.consumer_generation_id == 2)
+            await eventually(lambda: app.consumer_generation_id == 2, "the group has formed anew")
             late.holds_up = True
             thread = app.consumer._thread
             thread.thread_loop.call_soon_threadsafe(thread._consumer._coordinator.request_rejoin)
@@ -176,9 +177,11 @@ async def test_who_stops_while_the_group_is_being_formed_leaves_it_too(
 
 async def eventually_members(log: KafkaLog, group: str, count: int) -> None:
     """Wait until the group has so many members, as the broker has it."""
-    async with asyncio.timeout(TIMEOUT):
-        while len(await log.members(group)) != count:  # noqa: ASYNC110  # nobody sets an event for us there
-            await asyncio.sleep(POLL_SECONDS)
+
+    async def are_there() -> bool:
+        return len(await log.members(group)) == count
+
+    await eventually(are_there, f"{group} has {count} members", seconds=TIMEOUT)
 
 
 class _Late(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped

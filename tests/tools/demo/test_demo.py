@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from schemas.events import INTERNAL_TYPES
+from schemas.outcomes import OUTCOMES
+
 RITORNO = [sys.executable, "-c", "from streams.tools.cli import main; main()"]
 DAYS = 4
 
@@ -80,11 +83,26 @@ def test_the_sums_agree(played: Played) -> None:
     assert mails["commanded"] == sum(mails["by_template"].values())
     assert mails["sent"] == mails["in_the_sink"] == summary["events"]["by_type"]["mail.sent"]
     assert mails["failed"] == mails["waiting"] == 0
-    assert summary["refused"].keys() <= {"invalid_json", "invalid_event", "unknown_type"}
+    assert summary["refused"].keys() <= {"invalid_event", "unknown_type"}
     for workflow in summary["workflows"].values():
         ended = workflow["completed"] + sum(workflow["exited"].values())
         over = workflow["entered"] - workflow["waiting"]  # a goal may be reached after the end
         assert ended <= over <= ended + workflow["converted"]
+
+
+def test_the_shop_sends_by_http_and_its_pages_say_only_what_pages_may(played: Played) -> None:
+    sent, events = played.summary["by_http"], played.summary["events"]["by_type"]
+    assert sent["calls"].keys() == {"pages", "server", "import", "plugin"}
+    assert sent["calls"]["pages"] > sent["calls"]["server"] > 0
+    assert sent["calls"]["plugin"] == 3
+    mistakes = [*sent["refused"].items(), *played.summary["refused"].items()]
+    assert sorted(mistakes) == [("invalid_event", 1), ("invalid_json", 1), ("unknown_type", 1)]
+    ours = INTERNAL_TYPES | OUTCOMES.keys()
+    told = sum(count for name, count in events.items() if name not in ours)
+    # An erasure takes its own request out of the log, too.
+    assert 0 <= sum(sent["calls"].values()) - 3 - told <= 3
+    line = r"^calls by HTTP +[\d,]+ +in [\d,]+ requests: .* public key"
+    assert re.search(line, played.text, re.MULTILINE)
 
 
 def test_the_catalogue_is_at_work(played: Played) -> None:

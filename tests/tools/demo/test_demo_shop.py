@@ -6,12 +6,13 @@ import pytest
 
 from schemas.records import Record
 from schemas.topics import CUSTOMER_EVENTS, PRODUCTS
-from schemas.validation import Unreadable
 from schemas.wire import parse_published, parse_record
+from streams.tools.demo.calls import CALLS_AT_ONCE, Sender, SentCall, postings
 from streams.tools.demo.catalogue import ARTICLES
 from streams.tools.demo.driver_events import DriverEvent, NoTime, recorded
 from streams.tools.demo.shop import START, scenario
 from streams.tools.publisher import NumberedLine
+from tests.tools.demo.told import recorded as records_of
 
 DAY_MS = 86_400_000
 
@@ -31,23 +32,17 @@ def test_it_is_told_in_order_and_has_everything_that_workflows_wait_for() -> Non
     assert times == sorted(times)
     assert times[0] >= START
     assert times[-1] < START + 35 * DAY_MS
-    events, unreadable, late, feed = Counter[str](), 0, 0, 0
+    calls = [each for each in told if isinstance(each, SentCall)]
+    assert len(told) - len(calls) > len(ARTICLES)  # the feed, and some of it changes
+    assert sum(each.sender is Sender.PLUGIN for each in calls) == 3
+    events, late = Counter[str](), 0
     ids = Counter[str]()
-    for happened in told:
-        if happened.topic == PRODUCTS:
-            feed += 1
-            continue
-        try:
-            event = parse_record(as_record(happened))
-        except Unreadable:
-            unreadable += 1
-            continue
+    for number, (time, record) in enumerate(records_of(told)):
+        event = parse_record(Record(CUSTOMER_EVENTS, 0, number, time, *record))
         events[event.type] += 1
         ids[event.id] += 1
-        assert (event.time or 0) <= happened.time
-        late += not event.backfill and happened.time - (event.time or 0) > 3_600_000
-    assert unreadable == 3
-    assert feed > len(ARTICLES)  # and some of it changes
+        assert (event.time or 0) <= time
+        late += not event.backfill and time - (event.time or 0) > 3_600_000
     assert late > 5
     assert max(ids.values()) == 2  # some come twice
     assert set(events) >= {
@@ -57,6 +52,36 @@ def test_it_is_told_in_order_and_has_everything_that_workflows_wait_for() -> Non
         "consent.given", "customer.identified", "wishlist.added", "support.requested",
         "call.logged", "deal.stage_changed", "survey.answered",
     }  # fmt: skip
+
+
+def sent(sender: Sender, person: str, id_: str) -> SentCall:
+    return SentCall(START, sender, person, {"messageId": id_})
+
+
+def test_what_is_said_of_a_person_keeps_its_order_whichever_system_says_it() -> None:
+    pages, server = Sender.PAGES, Sender.SERVER
+    calls = [
+        sent(pages, "anna", "a1"), sent(server, "luca", "l1"), sent(pages, "anna", "a2"),
+        sent(server, "anna", "a3"), sent(pages, "luca", "l2"), sent(pages, "anna", "a4"),
+    ]  # fmt: skip
+    together = [
+        [(each.sender, [call["messageId"] for call in each.calls if isinstance(call, dict)])
+         for each in postings_of]
+        for postings_of in postings(calls)
+    ]  # fmt: skip
+    assert together == [
+        [(pages, ["a1", "a2"])],  # each browser its own
+        [(server, ["l1", "a3"])],  # the server everybody's
+        [(pages, ["l2"]), (pages, ["a4"])],
+    ]
+
+
+def test_a_server_sends_so_many_at_once_and_the_plug_in_each_alone() -> None:
+    many = [sent(Sender.IMPORT, "anna", f"{n}") for n in range(CALLS_AT_ONCE + 1)]
+    [history] = postings(many)
+    assert [len(each.calls) for each in history] == [CALLS_AT_ONCE, 1]
+    [mistakes] = postings([sent(Sender.PLUGIN, "", "1"), sent(Sender.PLUGIN, "", "2")])
+    assert [len(each.calls) for each in mistakes] == [1, 1]
 
 
 def line(number: int, time: str = "") -> NumberedLine:

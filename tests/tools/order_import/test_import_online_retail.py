@@ -24,7 +24,7 @@ from streams.runtime.definitions import read_files
 from streams.runtime.worker import Worker
 from streams.settings.loading import load_settings
 from streams.tools.cli import run_arguments
-from streams.tools.demo.driver_events import driver_event
+from streams.tools.demo.driver_events import DriverEvent
 from streams.tools.demo.machine import Machine
 from streams.tools.order_import.event_lines import to_line
 from streams.tools.replay import prepared, replay_file
@@ -147,7 +147,9 @@ async def test_a_worker_on_the_embedded_log_comes_to_the_same(
     try:
         machine = Machine(worker, clock)
         for _ in range(2):  # importing twice changes no sum
-            await machine.append(map(driver_event, imported.events))
+            await machine.tell(
+                DriverEvent(each.time or 0, to_record(each)) for each in imported.events
+            )
         count = await worker.log.partitions(CUSTOMER_EVENTS)
         states = {
             customer: state

@@ -9,15 +9,27 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* What a worker is told, and `topics create` as well. */}}
 {{- define "ritorno.environment" -}}
+{{- include "ritorno.settings" . }}
+{{- range .Values.secrets }}
+- name: RITORNO_{{ upper . }}_FILE
+  value: /run/secrets/ritorno/{{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "ritorno.settings" -}}
 {{- range $name, $value := .Values.settings }}
 - name: RITORNO_{{ upper $name }}
   {{- /* A number of YAML is a float here, and 10000000 would be 1e+07. */}}
   value: {{ if kindIs "float64" $value }}{{ if eq $value (floor $value) }}{{ printf "%.0f" $value | quote }}{{ else }}{{ $value | toString | quote }}{{ end }}{{ else }}{{ $value | toString | quote }}{{ end }}
 {{- end }}
-{{- range .Values.secrets }}
-- name: RITORNO_{{ upper . }}_FILE
-  value: /run/secrets/ritorno/{{ . }}
 {{- end }}
+
+{{/* Of a worker or alone. */}}
+{{- define "ritorno.ingestPort" -}}
+- name: RITORNO_INGEST_BIND
+  value: 0.0.0.0:8090
+- name: RITORNO_INGEST_KEYS
+  value: /run/secrets/ritorno-ingest/ingest-keys.yaml
 {{- end }}
 
 {{- define "ritorno.podSecurity" -}}
@@ -42,5 +54,12 @@ capabilities:
 name: secrets
 secret:
   secretName: {{ .Values.secret }}
+  defaultMode: 0440
+{{- end }}
+
+{{- define "ritorno.ingestKeysVolume" -}}
+name: ingest-keys
+secret:
+  secretName: {{ .Values.ingest.keysSecret }}
   defaultMode: 0440
 {{- end }}
