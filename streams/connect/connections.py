@@ -16,25 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from streams.connect.connection import ShopConnection
-from streams.connect.magento.settings import MagentoConnection
-from streams.connect.prestashop.settings import PrestaShopConnection
-from streams.connect.shopify.settings import ShopifyConnection
-from streams.connect.woocommerce.settings import WooCommerceConnection
+from streams.connect.kinds import AnyConnection
 from streams.settings import Settings
 from streams.settings.operator_file import FileIssue, OperatorFileError, read_operator_file, twice
 
 FILE = "connections.yaml"
 MAX_CONNECTIONS = 100
-
-AnyConnection = Annotated[
-    ShopifyConnection | WooCommerceConnection | PrestaShopConnection | MagentoConnection,
-    Field(discriminator="kind"),
-]
 
 
 class _Connections(BaseModel):

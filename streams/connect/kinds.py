@@ -1,13 +1,28 @@
-"""Which kind of shop is made of what; each is imported when there is one of it."""
+"""Which kinds of shop there are: a row each. What talks to one is imported where there is one."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from streams.clock import Clock
 from streams.connect.connection import ShopConnection
 from streams.connect.connector import ShopConnector
+from streams.connect.magento.settings import MagentoConnection
+from streams.connect.prestashop.settings import PrestaShopConnection
+from streams.connect.shopify.settings import ShopifyConnection
+from streams.connect.woocommerce.settings import WooCommerceConnection
+
+AnyConnection = Annotated[
+    ShopifyConnection
+    | WooCommerceConnection
+    | PrestaShopConnection
+    | MagentoConnection,
+    Field(discriminator="kind"),
+]  # fmt: skip
+"""What `connections.yaml` may say of each."""
 
 MODULES: Final = {
     "shopify": "streams.connect.shopify.connector",
