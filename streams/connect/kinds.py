@@ -11,6 +11,7 @@ from streams.clock import Clock
 from streams.connect.connection import ShopConnection
 from streams.connect.connector import ShopConnector
 from streams.connect.magento.settings import MagentoConnection
+from streams.connect.plain_shop import PlainShopConnection
 from streams.connect.prestashop.settings import PrestaShopConnection
 from streams.connect.shopify.settings import ShopifyConnection
 from streams.connect.woocommerce.settings import WooCommerceConnection
@@ -19,7 +20,8 @@ AnyConnection = Annotated[
     ShopifyConnection
     | WooCommerceConnection
     | PrestaShopConnection
-    | MagentoConnection,
+    | MagentoConnection
+    | PlainShopConnection,
     Field(discriminator="kind"),
 ]  # fmt: skip
 """What `connections.yaml` may say of each."""
@@ -29,6 +31,7 @@ MODULES: Final = {
     "woocommerce": "streams.connect.woocommerce.connector",
     "prestashop": "streams.connect.prestashop.connector",
     "magento": "streams.connect.magento.connector",
+    "plain": "streams.connect.plain_shop",
 }
 """Kind → a module with `connector(connection, clock)`."""
 

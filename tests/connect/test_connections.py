@@ -49,7 +49,7 @@ def test_a_shop(tmp_path: Path) -> None:
         (
             ("kind: shopify", "kind: shopfy"),
             ":4: connections.0.kind: expected shopify, "
-            "woocommerce, prestashop, magento (got 'shopfy'); did you mean shopify?",
+            "woocommerce, prestashop, magento, plain (got 'shopfy'); did you mean shopify?",
         ),
         (("name: negozio", "name: Mio Negozio"), "'Mio Negozio'"),
         (("kind: shopify", "kind: shopify\n    colour: red"), "colour: no such field; there are"),
