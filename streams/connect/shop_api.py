@@ -72,6 +72,14 @@ class ShopAnswer(NamedTuple):
             raise ShopUnavailable(f"The answer has no list{f' of {name}' if name else ''}")
         return [each for each in found if isinstance(each, dict)]
 
+    def one(self, name: str) -> dict[str, Any]:
+        """Return the object that was asked for, which the shop gives a `name`. Raises
+        ShopUnavailable for an answer without it: a shop that has no such thing says 404."""
+        found = self.body.get(name) if isinstance(self.body, dict) else None
+        if not isinstance(found, dict):
+            raise ShopUnavailable(f"The answer has no {name}")
+        return found
+
     def next_link(self) -> str:
         """Return the address of the next page (`Link: <…>; rel="next"`, RFC 8288), empty at the
         last one."""

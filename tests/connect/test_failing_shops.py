@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
+from schemas.records import OutRecord
 from streams.connect.backfill import BackfillProgress, backfill
 from streams.connect.connector import ShopConnector, ShopNews, ShopPage, ShopUnavailable
 from streams.connect.cursors import CursorFile
 from streams.connect.facts import Subject, event_of
 from streams.log import LogUnavailable
-from tests.connect.shapes import shopify_order, woo_customer, woo_order
+from tests.connect.shapes import shopify_order, shopify_refund, woo_customer, woo_order
 from tests.connect.standins import ShopifyStandin, WooStandin
 from tests.connect.world import World
 from tests.harness import START
@@ -71,27 +73,71 @@ async def test_woocommerce_without_its_headers_is_read_to_its_end(
     assert len(orders) == 230
 
 
+@pytest.mark.parametrize("says", [*NONSENSE, '{"order": null}', "[]"])
+async def test_an_answer_without_the_order_does_not_say_that_there_is_none(
+    world: World, shopify: ShopifyStandin, says: str
+) -> None:
+    connector = world.shopify(shopify)
+    url = await world.endpoint(connector)
+    shopify.rows["orders"] = [shopify_order()]
+    shopify.says = says
+    async with ClientSession() as session:
+        assert await shopify.send(session, url, "refunds/create", shopify_refund()) == 503
+        assert await world.records() == []
+        shopify.says = None
+        assert await shopify.send(session, url, "refunds/create", shopify_refund()) == 200
+        assert "refund:61:47.10" in await world.ids()
+        gone = shopify_refund(id=62, order_id=1)
+        assert await shopify.send(session, url, "refunds/create", gone) == 200  # 404 says so
+    assert world.counts.deliveries["negozio", "ignored"] == 1
+
+
+@pytest.mark.parametrize("says", NONSENSE)
+async def test_nonsense_in_the_place_of_the_webhooks_makes_none(
+    world: World, shopify: ShopifyStandin, woo: WooStandin, says: str
+) -> None:
+    callback = "https://ritorno.example.it/connect/negozio"
+    shopify.says = woo.says = says
+    for connector in (
+        world.shopify(shopify, callback=callback),
+        world.woo(woo, callback=callback),
+    ):
+        with pytest.raises(ShopUnavailable):
+            await connector.setup()
+    assert shopify.hooks == woo.hooks == []
+
+
 class ManyPages:
     """Pages that are there at once, so that some wait."""
 
-    def __init__(self, connector: ShopConnector, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, connector: ShopConnector, monkeypatch: pytest.MonkeyPatch, *, appended: int = 0
+    ) -> None:
+        self._all_wait_at = appended + 4
         self.given = 0
+        self.began: list[str] = []
+        """Cursors behind which it was asked to read."""
+        self.fails = True
+        """At the end, as a shop that is away."""
         self.wait = asyncio.Event()
-        """Set once one is being appended, two wait, and one finds no room."""
+        """Set once one is being appended behind the first `appended`, two wait, and one finds no
+        room."""
         self.connector = connector
         monkeypatch.setattr(connector, "history", self.history)
 
-    async def history(self, _resource: str, _cursor: str) -> AsyncIterator[ShopPage]:
-        for number in range(20):
+    async def history(self, _resource: str, cursor: str) -> AsyncIterator[ShopPage]:
+        self.began.append(cursor)
+        for number in range(int(cursor or -1) + 1, 20):
             self.given += 1
-            if self.given == 4:
+            if self.given == self._all_wait_at:
                 self.wait.set()
             event = event_of(
                 "order.completed", f"order:{number}:completed", source="shopify:n", time=START,
                 subject=Subject("1"), data={"order_id": str(number), "total": "1.00"},
             )  # fmt: skip
             yield ShopPage(ShopNews([event]), str(number), 1)
-        raise ShopUnavailable("GET orders.json: 503")
+        if self.fails:
+            raise ShopUnavailable("GET orders.json: 503")
 
 
 async def test_a_log_that_fails_while_pages_wait_ends_the_back_fill(
@@ -110,28 +156,42 @@ async def test_a_log_that_fails_while_pages_wait_ends_the_back_fill(
     assert [each.get_name() for each in asyncio.all_tasks() if each.get_name() == "backfill"] == []
 
 
-async def test_ctrl_c_ends_the_back_fill_while_pages_wait(
-    world: World, shopify: ShopifyStandin, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("appended", [0, 3])
+async def test_ctrl_c_while_pages_wait_keeps_what_was_appended_and_it_goes_on_there(
+    world: World, shopify: ShopifyStandin, monkeypatch: pytest.MonkeyPatch, appended: int
 ) -> None:
-    pages = ManyPages(world.shopify(shopify), monkeypatch)
-    held, released = asyncio.Event(), asyncio.Event()
+    """What Ctrl-C does to a command: its task is cancelled (`asyncio.run`), wherever it waits."""
+    pages = ManyPages(world.shopify(shopify), monkeypatch, appended=appended)
+    held, released, append = asyncio.Event(), asyncio.Event(), world.log.append
+    done = 0
 
-    async def append(*_: Any) -> int:
-        await pages.wait.wait()
-        held.set()
-        await released.wait()
-        raise LogUnavailable("the broker is away")
+    async def hold_the_next(topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+        nonlocal done
+        if done == appended:
+            await pages.wait.wait()
+            held.set()
+            await released.wait()
+        done += 1
+        return await append(topic, partition, records)
 
-    monkeypatch.setattr(world.log, "append", append)
+    monkeypatch.setattr(world.log, "append", hold_the_next)
     running = asyncio.create_task(
         backfill(pages.connector, ["orders"], world.sink, data_dir=world.directory)
     )
     await held.wait()
     running.cancel()
-    done, _ = await asyncio.wait([running], timeout=10)
-    released.set()  # the intake goes on by itself
-    assert done
+    ended, _ = await asyncio.wait([running], timeout=10)
+    assert ended
     assert running.cancelled()
+    assert [each.get_name() for each in asyncio.all_tasks() if each.get_name() == "backfill"] == []
+    assert pages.given < 20  # it has not read on for nobody
+
+    released.set()  # what was on its way arrives, and was not noted
+    pages.fails = False
+    [again] = await backfill(pages.connector, ["orders"], world.sink, data_dir=world.directory)
+    assert pages.began == ["", str(appended - 1) if appended else ""]
+    assert (again.rows, again.events, again.is_done) == (20, 20 - appended, True)
+    assert await world.ids() == sorted(f"order:{number}:completed" for number in range(20))
 
 
 async def test_what_was_read_before_a_shop_failed_is_kept(

@@ -125,4 +125,6 @@ class Rest:
             self.refused["storeConfigs"] = str(error)
             return []
         self.refused.pop("storeConfigs", None)
+        if not isinstance(answer.body, list | dict):
+            raise ShopUnavailable("GET store/storeConfigs: the answer is no list of store views")
         return rows(answer.body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.connect.connector import ShopRefuses, ShopUnavailable, not_asked
-from streams.connect.resources import objects, text
+from streams.connect.resources import text
 from streams.connect.shop_api import ShopApi
 from streams.connect.shopify import subscriptions
 from streams.connect.shopify.settings import ShopifyConnection
@@ -53,7 +53,7 @@ def clock(skew_ms: int | None) -> Check:
 
 async def _scopes(oauth: ShopApi) -> list[Check]:
     answer = await oauth.get("access_scopes.json")
-    given = {text(each, "handle") for each in objects(answer.body or {}, "access_scopes")}
+    given = {text(each, "handle") for each in answer.rows("access_scopes")}
     # Whoever may write may read.
     given |= {each.replace("write_", "read_", 1) for each in given if each.startswith("write_")}
     found = []

@@ -189,8 +189,7 @@ class Shopify(ShopConnector):
             if ": 404" in str(error):
                 return None
             raise ShopUnavailable(str(error)) from None  # once the token is right, it is told
-        order = (answer.body or {}).get("order")
-        return order if isinstance(order, dict) else None
+        return answer.one("order")
 
     def _remember(self, order_id: str, whose: Subject) -> None:
         self._owners[order_id] = whose

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.connect.connector import ShopUnavailable
-from streams.connect.resources import objects, text
+from streams.connect.resources import text
 from streams.connect.shop_api import ShopApi
 from streams.connect.shopify.settings import ShopifyConnection
 from streams.connect.shopify.topics import OF_CARTS, WANTED
@@ -25,7 +25,7 @@ async def subscribed(api: ShopApi, callback: str) -> set[str]:
     topics: set[str] = set()
     answer = await api.get("webhooks.json", {"limit": "250"})
     for _ in range(MOST_PAGES):
-        for each in objects(answer.body or {}, "webhooks"):
+        for each in answer.rows("webhooks"):
             if text(each, "address").rstrip("/") == callback:
                 topics.add(text(each, "topic"))
         link = answer.next_link()

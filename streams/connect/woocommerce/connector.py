@@ -165,7 +165,7 @@ class WooCommerce(ShopConnector):
                 )
             except ShopRefuses:  # an order that is no more, or a right that is missing
                 return {}
-            for each in objects({"refunds": answer.body}, "refunds"):
+            for each in answer.rows():
                 time = utc(each, "date_created")
                 if time is not None:
                     self._refunded_at[text(each, "id")] = time

@@ -8,7 +8,7 @@ from typing import Final
 
 from schemas.time_units import MINUTE_MS
 from streams.connect.connector import ShopUnavailable
-from streams.connect.resources import Resource, id_of, objects, text
+from streams.connect.resources import Resource, id_of, text
 from streams.connect.shop_api import ShopApi
 from streams.connect.woocommerce.settings import WooCommerceConnection
 from streams.operate.check import Check, CheckStatus
@@ -35,7 +35,7 @@ async def there(api: ShopApi, callback: str) -> Mapping[str, Resource]:
     found: dict[str, Resource] = {}
     for page in range(1, MOST_PAGES + 1):
         answer = await api.get("webhooks", {"per_page": "100", "page": str(page)})
-        for each in objects({"webhooks": answer.body}, "webhooks"):
+        for each in answer.rows():
             topic = text(each, "topic")
             ours = text(each, "delivery_url").rstrip("/") == callback
             if ours and (topic not in found or text(each, "status") == "active"):
