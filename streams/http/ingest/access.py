@@ -131,6 +131,7 @@ class Access:
         if origin in self._file.current.origins:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Allow-Credentials"] = "true"
+            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
 
     def _admitted(
         self, request: web.Request, value: str, now: int, *, in_address: bool = False

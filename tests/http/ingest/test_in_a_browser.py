@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from schemas.events import Event
+from streams.http.ingest.server import RETRY_SECONDS
 from tests import node
 from tests.http.ingest.street import (
     IDENTITY_SECRET,
@@ -284,6 +285,56 @@ async def test_a_single_page_app_has_a_view_and_a_product_each_time(
         ("/vetrina.html", "Vetrina · Bottega del Colle", None),
     ]
     assert data(events[1])["referrer"] == f"{here.shop}/vetrina.html"
+
+
+async def test_a_path_behind_a_hash_is_a_page_and_a_place_in_a_page_is_none(
+    tab: Page, here: Street
+) -> None:
+    here.attributes = GIVEN
+    await tab.open(f"{here.shop}/vetrina.html#nulla")
+    await here.heard(1)
+    await tab.ask("location.hash = '/p/moka'")
+    await here.heard(3)
+    await tab.ask("location.hash = '!/p/tazza?email=anna@example.it&b=2'")
+    await here.heard(4)
+    await tab.ask(
+        "location.hash = '!/p/tazza?email=&b=2#recensioni';"
+        "document.body.insertAdjacentHTML('beforeend', '<button data-ritorno=\"Coupon Applied\">')"
+    )
+    await click(tab, "[data-ritorno]")  # looks first whether it is another page
+    events = await here.heard(5)
+    home = f"{here.shop}/vetrina.html"
+    assert [(each.type, data(each).get("url")) for each in events] == [
+        ("page.viewed", home),
+        ("page.viewed", f"{home}#/p/moka"),
+        ("product.viewed", f"{home}#/p/moka"),
+        ("page.viewed", f"{home}#!/p/tazza?email=&b=2"),
+        ("coupon.applied", None),
+    ]
+    assert data(events[1])["referrer"] == home
+
+
+SHORT_WAITS = """<script>
+const real = setTimeout;
+window.waited = new Promise(done => {
+  window.setTimeout = (then, ms) => {
+    if (ms > 2000) done(ms);
+    return real(then, ms > 2000 ? 0 : ms);
+  };
+});
+</script>"""
+
+
+async def test_an_ingest_that_says_when_to_come_again_is_obeyed(tab: Page, here: Street) -> None:
+    """It says it to a page of another origin, which may read but what it is allowed to."""
+    here.attributes, here.head = GIVEN, SHORT_WAITS + STUB
+    here.log.is_down = True
+    await tab.open(f"{here.shop}/cassa.html")
+    await here.refused()
+    waited = await tab.ask("waited")
+    assert RETRY_SECONDS * 1_000 <= waited <= (RETRY_SECONDS + 2) * 1_000
+    here.log.is_down = False
+    assert named(await here.heard(2)) == ["page.viewed", "checkout.started"]
 
 
 @pytest.mark.parametrize("kind", ["cookie", "local", "session", "none"])

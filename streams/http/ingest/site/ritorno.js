@@ -30,7 +30,8 @@
   const JSON_LD_CHARACTERS = 1e5;
   const MOST_SHOWN = 50;
   const LOOK_MILLISECONDS = 200;
-  const MOST_FAILURES = 8; /* of which the last waits 2 ** 16 ms at most, a minute */
+  const MOST_FAILURES = 8; /* of which the last waits 2 ** 7 s at most… */
+  const MOST_SECONDS = 4e3; /* …beside what the ingest asks for, of which this is believed */
   const ID_SECONDS = 15552e3; /* 180 days */
   const ID = "ritorno_id";
   const STORED = "ritorno:";
@@ -44,7 +45,7 @@
     /* It is closed to this page. */
   }
 
-  let id; /* undefined until the visitor, or a tool that asks for us, agrees; false when it refuses */
+  let id; /* undefined until the visitor, or a tool that asks for us, agrees; 0 when it refuses */
   let queue = [];
 
   const json = JSON.stringify;
@@ -67,7 +68,7 @@
     isCookie
       ? (page.cookie =
           `${ID}=${value};path=/;samesite=lax;max-age=${value ? ID_SECONDS : 0}` +
-          `;domain=${options.domain || ""}${address.protocol == "https:" ? ";secure" : ""}`)
+          `;domain=${options.domain || ""}${address.protocol[4] == "s" ? ";secure" : ""}`)
       : write(ID, value);
 
   const forget = (events) => {
@@ -107,27 +108,27 @@
         body: json({ writeKey: options.key, sentAt: new Date(), batch }),
       })
         .then(
-          ({ status }) => {
-            if (status == 429 || status > 499) failures++;
-            else {
-              forget(batch); /* also what is refused: it would be again */
-              failures = 0;
-            }
-          },
-          () => failures++,
+          ({ status, headers }) =>
+            status > 428 /* 429 and 5xx: we say nothing else that is above it */
+              ? Math.min(headers.get("Retry-After"), MOST_SECONDS) || 1 /* nothing, or a date */
+              : forget(batch) /* also what is refused: it would be again */,
+          () => 1,
         )
-        .then(() => {
+        .then((seconds) => {
           timer = 0;
-          if (failures < MOST_FAILURES) sendSoon(failures && 2 ** (9 + failures) * Math.random());
+          failures = seconds ? failures + 1 : 0;
+          /* Without seconds it is no number, which is at once. */
+          if (failures < MOST_FAILURES) {
+            sendSoon((seconds + 2 ** failures * Math.random()) * 1e3);
+          }
         });
   };
 
   /* --------------------------------------------------------------------------------- consent */
 
-  const objects = browser.globalPrivacyControl || browser.doNotTrack == 1;
-
   const consent = (said) => {
-    if (objects || (said ? id : id === false)) return;
+    const objects = browser.globalPrivacyControl || browser.doNotTrack == 1;
+    if (objects || (said ? id : id === 0)) return;
     const held = queue;
     queue = [];
     for (const name in store) {
@@ -140,7 +141,7 @@
     } else {
       forget(queue);
       writeId("");
-      id = false;
+      id = 0;
     }
   };
 
@@ -171,19 +172,20 @@
 
   /* ---------------------------------------------------------------------------------- events */
 
-  /* Addresses of people are in some links, and are nothing of the page's. */
-  const clean = (link) => link.replace(/#.*|(=)[^&#=]*(@|%40)[^&#]*/g, "$1");
+  /* Addresses of people are in some links, and are nothing of the page's. What follows # is a place
+     in a page, unless it is a path: of an app with a hash router it is the page (#/p/moka, #!/…). */
+  const clean = (link) => link.replace(/#(?!!?\/).*|(=)[^&#=]*(@|%40)[^&#]*/g, "$1");
 
   const campaign = {};
   for (const [name, value] of new URLSearchParams(address.search)) {
-    if (name.startsWith("utm_")) campaign[name == "utm_campaign" ? "name" : name.slice(4)] = value;
+    if (/^utm_/.test(name)) campaign[name == "utm_campaign" ? "name" : name.slice(4)] = value;
   }
 
   let url; /* of the page whose view is said */
   let referrer;
 
   const say = (type, said, context) => {
-    if (id === false) return;
+    if (id === 0) return;
     const event = json({
       type,
       ...said,
@@ -228,37 +230,6 @@
   let product = {};
   let readBefore;
 
-  const readProduct = () => {
-    const found = [];
-    const texts = [...page.querySelectorAll('[type$="ld+json"]')].map((each) => each.text);
-    const all = texts.join();
-    if (all == readBefore || all.length > JSON_LD_CHARACTERS) return;
-    readBefore = all;
-    for (const each of texts) {
-      try {
-        found.push(...productsIn(JSON.parse(each)));
-      } catch {
-        /* It is no JSON. */
-      }
-    }
-    product = {};
-    /* Of several products the page is a list; the same one is often told twice. */
-    if (!found[0] || found.some((each) => each.name != found[0].name)) return;
-    const said = { ...first(found[0].hasVariant), ...found[0] };
-    const offer = first(said.offers);
-    const price = { ...first(offer?.priceSpecification), ...offer };
-    product = {
-      [KEY]: text(said.sku || said.productID || said.productGroupID),
-      name: text(said.name),
-      brand: text(said.brand),
-      category: text(said.category),
-      price: text(price.price || price.lowPrice),
-      currency: text(price.priceCurrency),
-      url: text(said.url) || url,
-      image_url: text(said.image),
-    };
-  };
-
   /* ------------------------------------------------- data-ritorno="Product Added" and the like */
 
   const ACTS = "a,button,form,input"; /* when it is clicked or sent; all else when it is there */
@@ -270,7 +241,7 @@
     /* As `lang` does, an attribute holds for what is inside. */
     for (let at = element; at; at = at.parentElement) {
       for (const { name, value } of at.attributes) {
-        if (name.startsWith("data-ritorno-")) fields[name.slice(13).replaceAll("-", "_")] ??= value;
+        if (/^data-ritorno-/.test(name)) fields[name.slice(13).replaceAll("-", "_")] ??= value;
       }
     }
     if (/^Product /.test(event)) {
@@ -302,7 +273,36 @@
       product = {};
       say("page");
     }
-    readProduct();
+    const found = []; /* products, of which an app may write others without another address */
+    const texts = [...page.querySelectorAll('[type$="ld+json"]')].map((each) => each.text);
+    const all = texts.join();
+    if (all != readBefore && all.length < JSON_LD_CHARACTERS) {
+      readBefore = all;
+      for (const each of texts) {
+        try {
+          found.push(...productsIn(JSON.parse(each)));
+        } catch {
+          /* It is no JSON. */
+        }
+      }
+      const said = { ...first(found[0]?.hasVariant), ...found[0] };
+      const offer = first(said.offers);
+      const price = { ...first(offer?.priceSpecification), ...offer };
+      /* Of several products the page is a list; the same one is often told twice. */
+      product =
+        found[0] && found.every((each) => each.name == found[0].name)
+          ? {
+              [KEY]: text(said.sku || said.productID || said.productGroupID),
+              name: text(said.name),
+              brand: text(said.brand),
+              category: text(said.category),
+              price: text(price.price || price.lowPrice),
+              currency: text(price.priceCurrency),
+              url: text(said.url) || url,
+              image_url: text(said.image),
+            }
+          : {};
+    }
     const shown = [...page.querySelectorAll(`[data-ritorno]:not(${ACTS})`)].map(toldBy);
     if (product[KEY]) shown.push(["Product Viewed", product]);
     for (const each of shown) {
