@@ -1,5 +1,6 @@
 """Product feeds as shops' systems write them, and whole tables of other kinds.
 
+unpacking      gzip, up to a limit
 delimited      CSV, TSV and their like: encoding, delimiter and rows are found out
 xml_items      RSS 2.0 and Atom, item by item
 source_rows    what a feed consists of, by its content

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, TextIO, cast
+from typing import BinaryIO, NamedTuple, TextIO
 
 DELIMITERS = ",;\t|"
 FIELD_BYTES = 200_000
@@ -61,13 +60,6 @@ class DelimitedFile:
     rows: Iterator[DelimitedRow]
     encoding: str
     delimiter: str
-
-
-def unpacked(file: BinaryIO) -> BinaryIO:
-    """Return the content of a file that can be read twice, also of one that gzip has packed."""
-    start = file.read(2)
-    file.seek(0)
-    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if start == b"\x1f\x8b" else file
 
 
 def encoding_of(file: BinaryIO) -> str:
@@ -166,7 +158,8 @@ def _rows(
                 raw = "".join(taken).rstrip("\r\n").encode(codec, "surrogateescape")
                 yield DelimitedRow(number, raw, fields, problem)
     finally:
-        text.detach()  # or the file would be closed, which may be read again
+        if not text.closed:
+            text.detach()  # or the file would be closed, which may be read again
 
 
 def _noting(lines: TextIO, taken: list[str]) -> Iterator[str]:

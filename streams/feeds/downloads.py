@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from yarl import URL
 
-from streams.feeds.delimited import unpacked
+from streams.feeds.unpacking import UnpackedTooLarge, unpacked
 from streams.http.fetching import Download, Fetcher, FetchFailed, FetchRefused, Validators
 
 PAGE = 250
@@ -79,15 +79,14 @@ async def _page(
 
 
 def _plain(content: BinaryIO, max_bytes: int) -> bytes:
-    """Return a page unpacked. Raises FetchError: gzip makes a thousand bytes of one."""
+    """Return a page unpacked. Raises FetchError."""
     content.seek(0)
     try:
-        page = unpacked(content).read(max_bytes + 1)
+        return unpacked(content, max_bytes).read()
+    except UnpackedTooLarge as error:
+        raise FetchRefused(f"a page: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise FetchFailed(f"a page is no gzip: {error}") from None
-    if len(page) > max_bytes:
-        raise FetchRefused(f"a page is more than {max_bytes:,} bytes unpacked")
-    return page
 
 
 def _products(page: bytes) -> list[object]:

@@ -57,7 +57,7 @@ def products(rows: Iterable[SourceRow], how: ReadingRules) -> Iterator[ProductRo
             given["sku"] = other
         elif id_ and not given.get("product_id"):
             given["product_id"] = id_
-        if isinstance(given.get("availability"), str):
+        if isinstance(given.get("availability"), str | int):  # of JSON also true and 1
             given["availability"] = availability(given["availability"])
         for name in ("price", "list_price"):
             if isinstance(given.get(name), str):

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from schemas.notation import DEFAULT_NOTATION, DecimalMark, Notation
 from schemas.products import Product
 from schemas.validation import Unreadable
 from schemas.wire import checked_product
 from streams.feeds import google, own, shopify, woocommerce
-from streams.feeds.delimited import unpacked
 from streams.feeds.source_rows import (
     FeedKind,
     SourceRow,
@@ -21,7 +20,8 @@ from streams.feeds.source_rows import (
     plain_name,
     source_rows,
 )
-from streams.feeds.words import ProductRow, ReadingRules
+from streams.feeds.unpacking import MOST_BYTES, unpacked
+from streams.feeds.words import ProductRow, ReadingRules, availability, availability_word, first
 
 MAX_EXAMPLES = 100
 MAX_ODD = 1_000
@@ -35,6 +35,24 @@ _USED: Mapping[FeedKind, frozenset[str]] = {
 }
 
 Variants = Literal["folded", "each"]
+
+
+_IDS = ("sku", "variantsku", "id", "codice", "cod", "codicearticolo", "productid")
+_NAMES = ("title", "name", "nome", "titolo")
+"""Of a row that can't be read, by which a person finds the product."""
+
+
+class RefusedRow(NamedTuple):
+    """A row that could not be read."""
+
+    place: str
+    product: str
+    """`MOKA-3 (Moka 3 tazze)`, as far as it says so."""
+    detail: str
+
+    def told(self) -> str:
+        """Return it as a line."""
+        return ", ".join(filter(None, (self.place, self.product))) + f": {self.detail}"
 
 
 class MapError(Exception):
@@ -57,6 +75,8 @@ class FeedOptions:
     notation: Notation = DEFAULT_NOTATION
     name: str = ""
     """Of the feed: only its own products are gone when it is whole and leaves them out."""
+    most_bytes: int = MOST_BYTES
+    """Of one that gzip has packed, unpacked."""
 
     def __post_init__(self) -> None:
         """Raises MapError."""
@@ -76,8 +96,8 @@ class FeedReading:
     products: int = 0
     """Rows that were read."""
     refused: int = 0
-    examples: list[tuple[str, str]] = field(default_factory=list)
-    """Place and problem of the first `MAX_EXAMPLES` rows that could not be read."""
+    examples: list[RefusedRow] = field(default_factory=list)
+    """The first `MAX_EXAMPLES` rows that could not be read."""
     refused_skus: set[str] = field(default_factory=set)
     refused_without_sku: int = 0
     broken: str = ""
@@ -88,7 +108,7 @@ class FeedReading:
     """By field, problem and whether it was read nevertheless."""
     odd_examples: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
-    """Columns of a table that say nothing to us."""
+    """Columns of a table, or fields of the rest, that say nothing to us."""
     next_change: int | None = None
     """When the next reduction begins or ends, ms since the epoch."""
 
@@ -97,15 +117,22 @@ class FeedReading:
         """Whether what the feed leaves out is known to be gone."""
         return not self.broken and not self.refused_without_sku
 
-    def refuse(self, place: str, detail: str, sku: Any = None) -> None:
-        """Note a row that can't be read."""
+    def refuse(self, place: str, detail: str, said: Mapping[str, Any], sku: Any = None) -> None:
+        """Note a row that can't be read; `said`: by what a person knows which product it is, under
+        our names or its own; `sku`: where it is known for sure."""
         self.refused += 1
         if sku is None or str(sku).strip() == "":
             self.refused_without_sku += 1
         else:
             self.refused_skus.add(str(sku).strip())
         if len(self.examples) < MAX_EXAMPLES:
-            self.examples.append((place, detail[:500]))
+            self.examples.append(RefusedRow(place, product_named(said), detail[:500]))
+
+
+def product_named(fields: Mapping[str, Any]) -> str:
+    """Return which product a row is about, as far as it says so."""
+    id_, name = (str(first(fields, names) or "")[:60].strip() for names in (_IDS, _NAMES))
+    return f"{id_} ({name})" if id_ and name else id_ or name
 
 
 def read_feed(
@@ -116,15 +143,14 @@ def read_feed(
     The file can be read from its beginning more than once; gzip is unpacked. `now` says which
     reductions hold. Raises FeedError and MapError.
     """
-    plain = unpacked(file)
+    plain = unpacked(file, options.most_bytes)
     named = options.name or "the feed"
     found = source_rows(plain, named)
     kind = found.kind if options.kind == "auto" else options.kind
     report.kind = kind
     columns = _mapped(options.columns, found)
-    if found.is_table:
-        used = _USED[kind] | set(columns.values())
-        report.unused = [each for each in found.columns if each and plain_name(each) not in used]
+    used = shopify.USED_OF_JSON if kind == "shopify" and not found.is_table else _USED[kind]
+    used |= set(columns.values())
     notation = options.notation
     if options.decimal_mark is not None:
         marks = {**notation.decimal_marks, _source(options): options.decimal_mark}
@@ -143,6 +169,7 @@ def read_feed(
             report.products += 1
             yield unique
         report.next_change = how.next_change
+    report.unused = [each for each in found.columns if each and plain_name(each) not in used]
 
 
 def _source(options: FeedOptions) -> str:
@@ -176,7 +203,7 @@ def _rows(
             elif tells and not row.place:
                 report.broken = row.problem
             elif tells:
-                report.refuse(row.place, row.problem)
+                report.refuse(row.place, row.problem, row.fields)
 
     if kind == "google":
         return google.products(readable(found.rows), how)
@@ -210,23 +237,28 @@ def _product(
             fields.pop(name, None)
         elif name in ("price", "list_price"):
             how.price(fields, name, value)
+        elif name == "availability":
+            fields[name] = availability(value)
         else:
             fields[name] = value
-    sku = fields.get("sku")
     if row.problem:
-        report.refuse(row.place, row.problem, sku)
+        report.refuse(row.place, row.problem, {**row.source, **fields}, fields.get("sku"))
         return None
+    if isinstance(fields.get("stock"), str) and (word := availability_word(fields["stock"])):
+        fields.setdefault("availability", word)  # `esaurito` in the place of a number
+        del fields["stock"]
     fields.setdefault("currency", how.currency)
     try:
         product, odd = checked_product(fields, how.notation, how.source)
     except Unreadable as error:
-        report.refuse(row.place, error.detail, sku)
+        report.refuse(row.place, error.detail, fields, fields.get("sku"))
         return None
     for each in odd:
         key = (each.field, each.problem, each.kept)
         if key in report.odd or len(report.odd) < MAX_ODD:
             report.odd[key] += 1
-            report.odd_examples.setdefault(key, f"{row.place}: {each.value}")
+            where = ", ".join(filter(None, (row.place, product_named(fields))))
+            report.odd_examples.setdefault(key, f"{where}: {each.value}")
     return product
 
 

@@ -40,6 +40,9 @@ LOOK_MS = 5_000
 FIRST_PAUSE = 60.0
 """Seconds after a failure; twice as many after the next one, up to what the feed is due anyway."""
 
+UNPACKED_TIMES = 10
+"""How many times what is downloaded at most a feed may be that gzip has packed."""
+
 _EXPECTED = (FetchError, FeedError, MapError, TooManyGone, LogError, OSError, EOFError)
 """What feeds fail of; the last is a torn gzip. Their texts hold no secret."""
 
@@ -141,7 +144,7 @@ class FeedSchedule:
             return
         reading = update.reading
         counts.products, counts.refused, counts.gone = update.products, reading.refused, update.gone
-        examples = [f"{place}: {detail}"[:200] for place, detail in reading.examples[:3]]
+        examples = [each.told()[:200] for each in reading.examples[:3]]
         _log.info("feed taken over", feed=feed.name, products=update.products,
                   changed=update.changed, gone=update.gone, refused=reading.refused,
                   **({"examples": examples} if examples else {}),
@@ -195,6 +198,7 @@ class FeedSchedule:
             decimal_mark=feed.decimals,
             notation=self._notation,
             name=feed.name,
+            most_bytes=(feed.max_mb << 20) * UNPACKED_TIMES,
         )
 
     async def _pause(self, seconds: int) -> None:

@@ -22,6 +22,12 @@ USED = frozenset(
      "option2value", "option3value", "imageposition")
 )  # fmt: skip
 
+USED_OF_JSON = frozenset(
+    ("id", "title", "handle", "vendor", "producttype", "images", "status", "variants", "sku",
+     "price", "compareatprice", "available", "inventorymanagement", "inventorypolicy",
+     "inventoryquantity", "featuredimage")
+)  # fmt: skip
+
 MAX_VARIANTS = 2_000
 """Of one product, as Shopify allows."""
 

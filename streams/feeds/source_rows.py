@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, BinaryIO, Literal, NamedTuple
 
+from schemas.wire import PRODUCT_UPDATED
 from streams.feeds.delimited import LINE_CHARACTERS, TableError, delimited, is_text
+from streams.feeds.unpacking import UnpackedTooLarge
 from streams.feeds.xml_items import XmlProblem, xml_items
 
 FeedKind = Literal["google", "shopify", "woocommerce", "own"]
 
 _HEAD = 65_536
+MOST_FIELDS = 500
+"""Different ones of a feed that are remembered; no product has so many."""
 MAX_JSON_BYTES = 64 << 20
 """Of one JSON text, which has to be held whole; as an object a line a feed may be of any size."""
 
@@ -41,7 +46,8 @@ class SourceRows(NamedTuple):
     """As its content says."""
     is_table: bool
     columns: list[str]
-    """Of a table, as its header has them."""
+    """Of a table, as its header has them; else the fields of the rows that were read so far, at
+    most MOST_FIELDS."""
     rows: Iterator[SourceRow]
     """The last one may say that the file ends in the middle: its place is empty."""
 
@@ -59,20 +65,53 @@ def source_rows(file: BinaryIO, name: str) -> SourceRows:
 
     Raises FeedError, also while the rows are read.
     """
-    head = file.read(_HEAD)
-    file.seek(0)
+    try:
+        head = file.read(_HEAD)
+        file.seek(0)
+    except _TORN as error:
+        raise FeedError(f"{name}: {error}") from None
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    fields = _Fields()
     if start == b"<" or head[:4] in (b"\xff\xfe<\x00", b"\xfe\xff\x00<"):
-        return SourceRows("google", False, [], _of_xml(file))
+        return SourceRows("google", False, fields.names, _to_the_end(_of_xml(file, fields)))
     if start in (b"[", b"{"):
         kind: FeedKind = "shopify" if b'"variants"' in head and b'"handle"' in head else "own"
-        return SourceRows(kind, False, [], _of_json(file, start))
+        return SourceRows(kind, False, fields.names, _to_the_end(_of_json(file, start, fields)))
     try:
         table = delimited(file, name=name)
     except TableError as error:
         raise FeedError(str(error)) from None
     names = [plain_name(column) for column in table.header]
     return SourceRows(_kind_of(set(names)), True, table.header, _of_table(table.rows, names))
+
+
+_TORN = (OSError, EOFError, zlib.error)
+"""What reading a file raises, the latter two where gzip has packed it."""
+
+
+def _to_the_end(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
+    """Yield rows up to where the file can't be read any more, and that it can't. Raises FeedError
+    for one that is too large: nothing of it is taken."""
+    try:
+        yield from rows
+    except UnpackedTooLarge as error:
+        raise FeedError(str(error)) from None
+    except _TORN as error:
+        yield SourceRow("", {}, str(error))
+
+
+class _Fields:
+    """The names of fields, in the order in which they were seen first."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._seen = set[str]()
+
+    def note(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self._seen and len(self._seen) < MOST_FIELDS:
+                self._seen.add(name)
+                self.names.append(name)
 
 
 def _kind_of(columns: set[str]) -> FeedKind:
@@ -86,9 +125,10 @@ def _kind_of(columns: set[str]) -> FeedKind:
     return "own"
 
 
-def _of_xml(file: BinaryIO) -> Iterator[SourceRow]:
+def _of_xml(file: BinaryIO, names: _Fields) -> Iterator[SourceRow]:
     try:
         for item in xml_items(file):
+            names.note(item.fields)
             fields = {plain_name(name): text for name, text in item.fields.items()}
             yield SourceRow(f"line {item.line}", fields, item.problem)
     except XmlProblem as problem:
@@ -106,7 +146,7 @@ def _of_table(rows: Any, names: list[str]) -> Iterator[SourceRow]:
             values = [value.strip() for value in row.fields]
             if len(values) > width and any(values[width:]):
                 problem = f"{len(values)} fields, and in the header {width}"
-                yield SourceRow(place, {}, problem)
+                yield SourceRow(place, dict(zip(names, values, strict=False)), problem)
             elif not is_text(values):
                 yield SourceRow(place, {}, "bytes that are no text in UTF-8")
             else:
@@ -117,13 +157,13 @@ def _of_table(rows: Any, names: list[str]) -> Iterator[SourceRow]:
         yield SourceRow("", {}, str(error))
 
 
-def _of_json(file: BinaryIO, start: bytes) -> Iterator[SourceRow]:
+def _of_json(file: BinaryIO, start: bytes, names: _Fields) -> Iterator[SourceRow]:
     """Yield the members of a list, also of that in an object (`{"products": […]}`), or an object
     a line."""
     first = file.readline(LINE_CHARACTERS)
     file.seek(0)
     if start == b"{" and not _is_list_in_object(first):
-        yield from _of_lines(file)
+        yield from _of_lines(file, names)
         return
     text = file.read(MAX_JSON_BYTES + 1)
     if len(text) > MAX_JSON_BYTES:
@@ -138,7 +178,7 @@ def _of_json(file: BinaryIO, start: bytes) -> Iterator[SourceRow]:
         listed = whole.get("products")
         whole = listed if isinstance(listed, list) else [whole]
     for number, each in enumerate(whole, start=1):
-        yield _of_object(f"product {number}", each)
+        yield _of_object(f"product {number}", each, names)
 
 
 def _is_list_in_object(line: bytes) -> bool:
@@ -154,7 +194,7 @@ def _is_list_in_object(line: bytes) -> bool:
     return False
 
 
-def _of_lines(file: BinaryIO) -> Iterator[SourceRow]:
+def _of_lines(file: BinaryIO, names: _Fields) -> Iterator[SourceRow]:
     number = 0
     while line := file.readline(LINE_CHARACTERS):
         number += 1
@@ -166,10 +206,16 @@ def _of_lines(file: BinaryIO) -> Iterator[SourceRow]:
         except (ValueError, RecursionError) as error:
             yield SourceRow(f"line {number}", {}, f"not JSON: {error}")
         else:
-            yield _of_object(f"line {number}", each)
+            yield _of_object(f"line {number}", each, names)
 
 
-def _of_object(place: str, each: Any) -> SourceRow:
-    if isinstance(each, dict):
-        return SourceRow(place, each)
-    return SourceRow(place, {}, f"not a product but {type(each).__name__}")
+def _of_object(place: str, each: Any, names: _Fields) -> SourceRow:
+    if not isinstance(each, dict):
+        return SourceRow(place, {}, f"not a product but {type(each).__name__}")
+    told = each.get("data", each.get("properties")) if each.get("type") == PRODUCT_UPDATED else each
+    names.note(told if isinstance(told, dict) else ())
+    variants = each.get("variants")
+    for variant in variants if isinstance(variants, list) else ():
+        if isinstance(variant, dict):
+            names.note(variant)
+    return SourceRow(place, each)

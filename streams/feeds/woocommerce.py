@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from schemas.flags import read_flag
 from streams.feeds.source_rows import SourceRow
-from streams.feeds.words import ProductRow, ReadingRules, first, last_of_path
+from streams.feeds.words import ProductRow, ReadingRules, availability, first, last_of_path
 
 _CALLED = {
     "id": ("id",),
@@ -104,14 +105,18 @@ def _product(
         "upgrades": _numbers(given["upgrades"], numbers),
     }
     hidden = not _is_out(given) or (parent is not None and not parent.published)
-    backorders = str(given["backorders"] or "0").lower() not in ("0", "no")
-    if hidden or str(given["in_stock"]).lower() in ("0", "no", "false"):
+    backorders = read_flag(str(given["backorders"] or "0")) is not False
+    said = availability(given["in_stock"] or "in_stock")
+    if hidden or said == "out_of_stock":
         fields["availability"] = "out_of_stock"
-    elif backorders or "backorder" in str(given["in_stock"]).lower():
+    elif backorders or said == "preorder":
+        left = "0" if said == "preorder" else "1"  # where nobody counts them
         fields["availability"] = (
-            "preorder" if str(given["stock"] or "1")[:1] in "0-" else "in_stock"
+            "preorder" if str(given["stock"] or left)[:1] in "0-" else "in_stock"
         )
         fields.pop("stock")  # it can be bought whatever is left
+    else:
+        fields["availability"] = said  # also what is no word that is known, and is told
     how.price(fields, "price", given["price"])
     how.reduced(fields, given["sale_price"], given["sale_begins"], given["sale_ends"])
     return ProductRow(row.place, fields, row.fields)
@@ -119,7 +124,7 @@ def _product(
 
 def _is_out(given: dict[str, Any]) -> bool:
     """Whether it is published: 1, where 0 is private and -1 a draft."""
-    return str(given["published"] or "1").lower() in ("1", "yes", "si", "sì", "true")
+    return read_flag(str(given["published"] or "1")) is True
 
 
 def _category(given: dict[str, Any]) -> str:

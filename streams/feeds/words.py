@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from schemas.flags import read_flag
 from schemas.notation import Notation
 from schemas.written_amounts import read_amount
 from schemas.written_times import read_time
 from streams.feeds.source_rows import plain_name
 
-_AVAILABLE = {
-    "in_stock": ("instock", "available", "yes", "si", "true", "1", "disponibile", "instockitems",
-                 "disponibilesubito", "inmagazzino"),
-    "out_of_stock": ("outofstock", "soldout", "no", "false", "0", "esaurito", "nondisponibile",
-                     "discontinued", "fuoriproduzione", "terminato"),
-    "preorder": ("preorder", "backorder", "onbackorder", "availablefororder", "preordine",
-                 "ordinabile", "suordinazione", "inarrivo"),
+Availability = Literal["in_stock", "out_of_stock", "preorder"]
+
+_AVAILABLE: Mapping[Availability, tuple[str, ...]] = {
+    "in_stock": (
+        "instock", "available", "instockitems", "onlineonly", "instoreonly", "limitedavailability",
+        "lowstock", "lastpieces", "lastitemsinstock", "readytoship", "disponibile", "disponibili",
+        "disponibilesubito", "immediatamentedisponibile", "disponibilitaimmediata",
+        "prontaconsegna", "inmagazzino", "instockdisponibile", "ultimipezzi",
+        "ultimipezzidisponibili", "ultimiarticoliinmagazzino", "pochipezzi",
+        "disponibilitalimitata", "quasiesaurito",
+        "inesaurimento", "auflager", "verfugbar", "verfuegbar", "sofortverfugbar",
+        "sofortverfuegbar", "lieferbar", "sofortlieferbar", "vorratig", "vorraetig",
+        "nurnochwenigeauflager",
+    ),
+    "out_of_stock": (
+        "outofstock", "notinstock", "soldout", "unavailable", "notavailable", "discontinued",
+        "esaurito", "esaurita", "esauriti", "esaurite", "nondisponibile", "nondisponibili",
+        "noninmagazzino", "indisponibile", "fuoriproduzione", "fuoricatalogo", "terminato",
+        "terminata", "attualmentenondisponibile", "momentaneamentenondisponibile", "ausverkauft",
+        "vergriffen", "nichtauflager", "nichtverfugbar", "nichtverfuegbar", "nichtlieferbar",
+        "nichtvorratig", "nichtvorraetig", "derzeitnichtverfugbar", "derzeitnichtverfuegbar",
+    ),
+    "preorder": (
+        "preorder", "presale", "backorder", "onbackorder", "availableonbackorder",
+        "availablefororder", "madetoorder", "preordine", "prenotabile", "inprenotazione",
+        "ordinabile", "suordinazione", "disponibilesuordinazione", "inarrivo", "inriassortimento",
+        "vorbestellbar", "vorbestellung", "aufbestellung", "bestellbar", "nachbestellt",
+    ),
 }  # fmt: skip
 _WORDS = {word: known for known, words in _AVAILABLE.items() for word in words}
+_VOCABULARY = re.compile(r"https?://schema\.org/", re.IGNORECASE)
 
 
 class ProductRow(NamedTuple):
@@ -89,8 +113,16 @@ class ReadingRules:
 
 
 def availability(text: Any) -> Any:
-    """Return our word for a shop's, or what was given where it is none that is known."""
-    return _WORDS.get(plain_name(str(text)), text)
+    """Return our word for a shop's, or what was given where it is none that is known. Yes and no
+    are, too (`schemas/flags.py`), and schema.org's names with their address."""
+    if (flag := read_flag(text)) is not None:
+        return "in_stock" if flag else "out_of_stock"
+    return availability_word(text) or text
+
+
+def availability_word(text: Any) -> Availability | None:
+    """Return our word for one of a shop's, None where it is none that is known, or no word."""
+    return _WORDS.get(plain_name(_VOCABULARY.sub("", str(text).strip())))
 
 
 def last_of_path(text: Any) -> str:

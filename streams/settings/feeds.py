@@ -57,7 +57,7 @@ class FeedSource(BaseModel):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
     decimals: DecimalMark | None = None
     max_mb: int = Field(default=200, ge=1, le=2_000)
-    """What is downloaded at most, as it travels."""
+    """What is downloaded at most, as it travels; unpacked it may be ten times as much."""
 
 
 def _feeds(value: object) -> object:

@@ -102,7 +102,8 @@ def test_an_item_that_cannot_be_read_costs_the_item() -> None:
     broken = RSS.replace("<g:price>8,50 €</g:price>", "<g:price>su richiesta</g:price>")
     (moka,), reading = read(broken)
     assert moka.sku == "MOKA-3"
-    place, detail = reading.examples[0]
+    place, product, detail = reading.examples[0]
+    assert product == "TAZZA (Tazza & piattino)"
     assert place == "line 12"
     assert "price" in detail
     assert "su richiesta" in detail
@@ -141,7 +142,7 @@ def test_an_item_has_limits() -> None:
     long = f"<g:description>{'x' * 600_000}</g:description>"
     rows, reading = read(RSS.replace("<g:brand>", f"{long}<g:brand>"))
     assert [row.sku for row in rows] == ["TAZZA"]
-    assert "more than 500,000 characters" in reading.examples[0][1]
+    assert "more than 500,000 characters" in reading.examples[0].detail
     deep = "<a>" * 30 + "</a>" * 30
     _, reading = read(RSS.replace("<g:brand>", f"{deep}<g:brand>"))
     assert "nested deeper" in reading.broken

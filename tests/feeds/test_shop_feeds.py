@@ -10,7 +10,7 @@ from schemas.money import amount_text
 from schemas.notation import Notation
 from streams.feeds.reading import MapError
 from streams.feeds.source_rows import FeedError
-from tests.feeds.reading import NOW, read, shown
+from tests.feeds.reading import NOW, RSS, read, shown
 
 SHOP = Notation(shop_url="https://negozio.example.it")
 
@@ -145,7 +145,7 @@ def test_one_comma_and_three_digits_need_to_be_declared() -> None:
     feed = "sku;name;price\nA;A;1,234\n"
     rows, reading = read(feed)
     assert rows == []
-    assert "price" in reading.examples[0][1]
+    assert "price" in reading.examples[0].detail
     (product,), _ = read(feed, decimal_mark="comma")
     assert amount_text(product.price) == "1.234"
     (product,), _ = read(feed, decimal_mark="point")
@@ -156,14 +156,14 @@ def test_a_line_of_bytes_that_are_no_text_costs_the_line() -> None:
     feed = "sku;name;price\nA;Caffè però;1\nB;Caf\udce8;2\nC;perché più;3\n"
     rows, reading = read(feed.encode("utf-8", "surrogateescape"))
     assert [row.sku for row in rows] == ["A", "C"]
-    assert reading.examples == [("line 3", "bytes that are no text in UTF-8")]
+    assert reading.examples == [("line 3", "", "bytes that are no text in UTF-8")]
     assert not reading.is_complete
 
 
 def test_lines_are_counted_over_line_breaks_in_quotes() -> None:
     rows, reading = read('sku,name,price\nA,"Moka\nblu",1\nB,B,gratis\nC,C,1,2,3\n')
     assert [row.name for row in rows] == ["Moka blu"]
-    assert [place for place, _ in reading.examples] == ["line 4", "line 5"]
+    assert [each.place for each in reading.examples] == ["line 4", "line 5"]
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
@@ -190,3 +190,70 @@ def test_reductions_in_our_own() -> None:
            "A,A,10,8,2026-03-01,2026-03-09\nB,B,10,8,2026-04-01,\nC,C,10,8,,\n"  # fmt: skip
     rows, _ = read(feed)
     assert [amount_text(row.price) for row in rows] == ["8.00", "10.00", "8.00"]
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [("disponibile", "in_stock"), ("Disponibilità immediata", "in_stock"), ("sì", "in_stock"),
+     ("Ultimi pezzi!", "in_stock"), ("sofort verfügbar", "in_stock"), ("auf Lager", "in_stock"),
+     ("https://schema.org/InStock", "in_stock"), ("Limited availability", "in_stock"),
+     ("non disponibile", "out_of_stock"), ("ESAURITO", "out_of_stock"), ("no", "out_of_stock"),
+     ("nicht verfügbar", "out_of_stock"), ("ausverkauft", "out_of_stock"),
+     ("Sold out", "out_of_stock"), ("unavailable", "out_of_stock"),
+     ("su ordinazione", "preorder"), ("in arrivo", "preorder"), ("vorbestellbar", "preorder")],
+)  # fmt: skip
+def test_words_of_availability_are_understood_wherever_they_stand(word: str, known: str) -> None:
+    feeds = {
+        "own": f"Codice;Nome;Prezzo;Disponibilità\nA;Moka;10,00;{word}\n",
+        "google": f"id;title;link;availability;price\nA;Moka;;{word};10.00 EUR\n",
+        "woocommerce": f"ID;Tipo;COD;Nome;In stock?;Prezzo di listino\n1;simple;A;Moka;{word};10\n",
+    }
+    for kind, feed in feeds.items():
+        [product], reading = read(feed)
+        assert (reading.kind, product.availability, reading.odd) == (kind, known, {})
+    mapped = f"sku;name;price;Stato\nA;Moka;10,00;{word}\n"
+    [product], _ = read(mapped, columns={"availability": "Stato"})
+    assert product.availability == known
+    if word not in ("sì", "no"):  # which say nothing of how many
+        [product], reading = read(f"Codice;Nome;Prezzo;Giacenza\nA;Moka;10,00;{word}\n")
+        assert (product.availability, product.stock, reading.odd) == (known, None, {})
+
+
+@pytest.mark.parametrize(
+    "feed",
+    ["Codice;Nome;Prezzo;Disponibilità\nA;Moka;10,00;boh\n",
+     "ID;Tipo;COD;Nome;In stock?;Prezzo di listino\n1;simple;A;Moka;boh;10\n"],
+)  # fmt: skip
+def test_a_word_that_is_not_known_is_told_with_its_product(feed: str) -> None:
+    _, reading = read(feed)
+    assert list(reading.odd) == [("availability", "unknown_word", False)]
+    assert list(reading.odd_examples.values()) == ["line 2, A (Moka): 'boh'"]
+
+
+def test_what_is_not_used_is_told_of_each_form() -> None:
+    item = {"id": 1, "title": "Moka", "handle": "moka", "body_html": "<p>",
+            "variants": [{"id": 2, "sku": "M", "price": "5.00", "barcode": "8001"}]}  # fmt: skip
+    event = {"type": "product.updated", "source": "/erp",
+             "data": {"sku": "M", "name": "Moka", "price": "5.00", "gtin": "8001"}}  # fmt: skip
+    for feed, unused in (
+        (RSS.replace("<g:brand>", "<g:gtin>8001</g:gtin><g:brand>", 1),
+         ["additional_image_link", "gtin"]),
+        (json.dumps({"products": [item]}), ["body_html", "barcode"]),
+        (json.dumps(event), ["gtin"]),
+        ("sku,name,price,GTIN\nM,Moka,5.00,8001\n", ["GTIN"]),
+    ):  # fmt: skip
+        rows, reading = read(feed)
+        assert rows
+        assert reading.unused == unused
+
+
+def test_a_row_that_cannot_be_read_names_its_product() -> None:
+    _, reading = read(
+        "Codice;Nome;Prezzo\nMOKA-3;Moka 3 tazze;su richiesta\nTAZZA;Tazza;1;2;3\n;Senza codice;1\n"
+    )
+    assert [(each.place, each.product) for each in reading.examples] == [
+        ("line 2", "MOKA-3 (Moka 3 tazze)"), ("line 3", "TAZZA (Tazza)"),
+        ("line 4", "Senza codice"),
+    ]  # fmt: skip
+    assert reading.examples[1].told().startswith("line 3, TAZZA (Tazza): 5 fields")
+    assert (reading.refused_skus, reading.refused_without_sku) == ({"MOKA-3"}, 2)

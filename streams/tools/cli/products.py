@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from schemas.products import Product
 from streams.clock import SystemClock
 from streams.feeds.reading import FeedOptions, FeedReading, MapError, Variants
 from streams.feeds.source_rows import FeedError, FeedKind
+from streams.feeds.unpacking import UnpackedTooLarge, keep
 from streams.feeds.updating import FeedUpdate, update_from
 from streams.messages.plurals import several
 from streams.runtime.factories import notation, record_signer
@@ -36,6 +36,8 @@ from streams.tools.cli.console import (
     stdout,
 )
 
+MOST_UNUSED = 30
+"""Names of columns that are printed."""
 SHOWN = 10
 """Lines that could not be read that are printed; more only hide the first ones."""
 
@@ -153,9 +155,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file that can be read twice, so standard input is kept first."""
     if str(path) == "-":
         with tempfile.TemporaryFile() as kept:
-            shutil.copyfileobj(sys.stdin.buffer, kept)
-            kept.seek(0)
-            yield cast("BinaryIO", kept)
+            file = cast("BinaryIO", kept)
+            try:
+                keep(sys.stdin.buffer, file)
+            except UnpackedTooLarge as error:
+                raise UserError(f"{path}: {error}") from None
+            yield file
         return
     try:
         file = path.open("rb")
@@ -189,8 +194,8 @@ def _show(update: FeedUpdate, *, whole: bool, as_json: bool) -> None:
 
 def told(reading: FeedReading) -> Iterator[str]:
     """Yield what is worth a look in what a feed has said."""
-    for place, detail in reading.examples[:SHOWN]:
-        yield f"{place}: {printable(detail)}"
+    for row in reading.examples[:SHOWN]:
+        yield printable(row.told())
     if reading.refused > SHOWN:
         yield f"… and {reading.refused - min(SHOWN, len(reading.examples)):,} more"
     for (name, problem, kept), count in reading.odd.most_common(SHOWN):
@@ -200,7 +205,9 @@ def told(reading: FeedReading) -> Iterator[str]:
     if reading.repeated:
         yield f"{several(reading.repeated, 'row')} with the SKU of another one: taken as variants"
     if reading.unused:
-        yield f"columns that are not used: {printable(', '.join(reading.unused))}"
+        more = len(reading.unused) - MOST_UNUSED
+        names = ", ".join(reading.unused[:MOST_UNUSED])
+        yield f"not used: {printable(names)}" + (f" … and {more:,} more" if more > 0 else "")
 
 
 def _as_json(update: FeedUpdate, *, whole: bool) -> dict[str, Any]:
@@ -211,7 +218,8 @@ def _as_json(update: FeedUpdate, *, whole: bool) -> dict[str, Any]:
     if reading.refused or reading.broken:
         shown["refused"] = reading.refused
         shown["examples"] = [
-            {"place": place, "detail": detail} for place, detail in reading.examples
+            {name: value for name, value in row._asdict().items() if value}
+            for row in reading.examples
         ]
         if reading.broken:
             shown["broken"] = reading.broken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from streams.feeds.delimited import DelimitedRow, delimited, explained, unpacked
+from streams.feeds.delimited import DelimitedRow, delimited, explained
+from streams.feeds.unpacking import MOST_BYTES, keep, unpacked
 
 _CHUNK = 1 << 20
 
@@ -32,13 +32,16 @@ class OrderFile:
 
 
 @contextmanager
-def opened(path: Path, *, encoding: str, delimiter: str | None) -> Iterator[OrderFile]:
-    """Open a file and read its header. What is empty, or no delimiter, is found out. Raises
-    TableError, also while the rows are read."""
+def opened(
+    path: Path, *, encoding: str, delimiter: str | None, most_bytes: int = MOST_BYTES
+) -> Iterator[OrderFile]:
+    """Open a file and read its header. What is empty, or no delimiter, is found out. `most_bytes`:
+    of the standard input, and of what gzip has packed. Raises TableError, also while the rows are
+    read."""
     with explained(str(path), encoding):
         if str(path) == "-":
             stream = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115  # closed below
-            shutil.copyfileobj(sys.stdin.buffer, stream)
+            keep(sys.stdin.buffer, stream, most_bytes)
             size = None
         else:
             stream = path.open("rb")
@@ -50,7 +53,7 @@ def opened(path: Path, *, encoding: str, delimiter: str | None) -> Iterator[Orde
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
             stream.seek(0)
-            plain = unpacked(stream)
+            plain = unpacked(stream, most_bytes)
         table = delimited(plain, encoding=encoding, delimiter=delimiter or "", name=str(path))
         yield OrderFile(
             table.header, table.rows, stream, size, table.encoding, digest.hexdigest()[:32]

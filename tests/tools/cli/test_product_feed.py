@@ -77,13 +77,13 @@ def test_what_is_no_feed_changes_nothing(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("sku,name,price\nmoka,Moka,cheap\n", "line 2: price"),
-        ("sku,name\nmoka,Moka\n", "line 2: price"),
+        ("sku,name,price\nmoka,Moka,cheap\n", "line 2, moka (Moka): price"),
+        ("sku,name\nmoka,Moka\n", "line 2, moka (Moka): price"),
         ('{"sku": "moka"\n', "line 1: not JSON"),
         ("[1]", "product 1: not a product"),
         ('{"sku": "moka", "stock": ' + "9" * 5_000 + "}", "line 1: not JSON: Exceeds the limit"),
-        ('{"sku": "moka", "name": "M", "price": ' + "9" * 99 + "}", "line 1: price"),
-        ('{"type": "product.updated", "data": {"sku": "moka"}}', "line 1: name"),
+        ('{"sku": "moka", "name": "M", "price": ' + "9" * 99 + "}", "line 1, moka (M): price"),
+        ('{"type": "product.updated", "data": {"sku": "moka"}}', "line 1, moka: name"),
     ],
 )
 def test_a_line_that_cannot_be_read_costs_the_line(
