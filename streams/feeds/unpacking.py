@@ -30,7 +30,7 @@ def unpacked(file: BinaryIO, most: int = MOST_BYTES) -> BinaryIO:
     if start != _MAGIC:
         return file
     plain = cast("BinaryIO", gzip.GzipFile(fileobj=file))
-    return cast("BinaryIO", io.BufferedReader(_Bounded(plain, most), _CHUNK))
+    return cast("BinaryIO", io.BufferedReader(_BoundedGzip(plain, most), _CHUNK))
 
 
 def keep(source: BinaryIO, into: BinaryIO, most: int = MOST_BYTES) -> None:
@@ -45,7 +45,7 @@ def keep(source: BinaryIO, into: BinaryIO, most: int = MOST_BYTES) -> None:
     into.seek(0)
 
 
-class _Bounded(io.RawIOBase):
+class _BoundedGzip(io.RawIOBase):
     def __init__(self, plain: BinaryIO, most: int) -> None:
         super().__init__()
         self._plain = plain

@@ -42,7 +42,7 @@ _AVAILABLE: Mapping[Availability, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 _WORDS = {word: known for known, words in _AVAILABLE.items() for word in words}
-_VOCABULARY = re.compile(r"https?://schema\.org/", re.IGNORECASE)
+_SCHEMA_ORG = re.compile(r"https?://schema\.org/", re.IGNORECASE)
 
 
 class ProductRow(NamedTuple):
@@ -122,7 +122,7 @@ def availability(text: Any) -> Any:
 
 def availability_word(text: Any) -> Availability | None:
     """Return our word for one of a shop's, None where it is none that is known, or no word."""
-    return _WORDS.get(plain_name(_VOCABULARY.sub("", str(text).strip())))
+    return _WORDS.get(plain_name(_SCHEMA_ORG.sub("", str(text).strip())))
 
 
 def last_of_path(text: Any) -> str:

@@ -47,6 +47,8 @@ FORMATS = (
             "time": ("createdat", "processedat", "paidat"),
             "status": ("financialstatus", "statofinanziario"),
             "cancelled_at": ("cancelledat",),
+            "shipping_status": ("fulfillmentstatus",),
+            "shipped_at": ("fulfilledat",),
             "currency": ("currency",),
             "subtotal": ("subtotal",),
             "shipping": ("shipping",),
@@ -61,7 +63,7 @@ FORMATS = (
             "quantity": ("lineitemquantity",),
             "price": ("lineitemprice",),
             "customer_name": ("billingname", "shippingname"),
-            "phone": ("billingphone", "phone"),
+            "phone": ("billingphone", "shippingphone", "phone"),
             "city": ("shippingcity", "billingcity"),
             "country": ("shippingcountry", "billingcountry"),
         },
@@ -79,6 +81,9 @@ FORMATS = (
             "email": ("emailbilling", "billingemail", "customeruseremail", "emailfatturazione"),
             "time": ("orderdategmt", "orderdate", "dataordine"),
             "status": ("orderstatus", "statoordine"),
+            "shipped_at": ("completeddate", "ordercompleteddate", "datacompletamento"),
+            "carrier": ("trackingprovider",),
+            "tracking_number": ("trackingnumber",),
             "currency": ("ordercurrency", "currency", "valuta"),
             "subtotal": ("ordersubtotalamount",),
             "shipping": ("ordershippingamount",),
@@ -93,11 +98,11 @@ FORMATS = (
             "name": ("itemname", "productname"),
             "quantity": ("quantity", "quantityrefund"),
             "price": ("itemcost", "itempriceincltax", "productcurrentprice"),
-            "first_name": ("firstnamebilling", "billingfirstname"),
-            "last_name": ("lastnamebilling", "billinglastname"),
+            "first_name": ("firstnamebilling", "billingfirstname", "firstnameshipping"),
+            "last_name": ("lastnamebilling", "billinglastname", "lastnameshipping"),
             "phone": ("phonebilling", "billingphone"),
-            "city": ("citybilling", "billingcity"),
-            "country": ("countrycodebilling", "billingcountry"),
+            "city": ("citybilling", "billingcity", "cityshipping"),
+            "country": ("countrycodebilling", "billingcountry", "countrycodeshipping"),
         },
     ),
     ExportFormat(
@@ -117,6 +122,9 @@ FORMATS = (
             "email": ("email",),
             "time": ("dateadd",),
             "status": ("orderstate", "statename", "osname", "status"),
+            "status_at": ("dateupd",),
+            "carrier": ("carriername", "carrier"),
+            "tracking_number": ("trackingnumber", "shippingnumber"),
             "currency": ("isocode", "currency"),
             "total": ("totalpaidtaxincl", "totalpaid"),
             "shipping": ("totalshippingtaxincl",),
@@ -129,6 +137,9 @@ FORMATS = (
             "price": ("unitpricetaxincl",),
             "first_name": ("firstname",),
             "last_name": ("lastname",),
+            "phone": ("phone", "phonemobile"),
+            "city": ("city", "deliverycity", "invoicecity"),
+            "country": ("country", "countryname", "deliverycountry", "invoicecountry"),
         },
     ),
     ExportFormat(
@@ -155,9 +166,9 @@ FORMATS = (
             "shipping": ("shippingandhandling",),
             "payment_method": ("paymentmethod",),
             "refunded": ("totalrefunded",),
-            "customer_name": ("customername", "billtoname"),
+            "customer_name": ("customername", "billtoname", "shiptoname"),
         },
-        lacks="lines: what was bought is not known",
+        lacks="lines and when parcels left: what was bought is not known",
     ),
     ExportFormat(
         "Shopify customers",
@@ -186,6 +197,9 @@ FORMATS = (
             "first_name": ("firstname",),
             "last_name": ("lastname",),
             "birthday": ("birthday",),
+            "phone": ("phone", "phonemobile"),
+            "city": ("city",),
+            "country": ("country", "countryname"),
             "created": ("dateadd",),
             "consent": ("newsletter",),
             "consent_time": ("newsletterdateadd",),
@@ -325,13 +339,31 @@ def recognised(header: Sequence[str]) -> ExportFormat | None:
     return None
 
 
+_OF_ADDRESSES = ("customer_name", "first_name", "last_name", "phone", "city", "country")
+"""An order has two of each, and one of them may be empty: nothing is sent to who fetches it."""
+
+
 def mapped(known: ExportFormat, header: Sequence[str]) -> dict[str, str]:
     """Return the column of each field that such an export has."""
+    return {field: columns[0] for field, columns in _candidates(known, header).items()}
+
+
+def otherwise(known: ExportFormat, header: Sequence[str]) -> dict[str, list[str]]:
+    """Return the columns in which a field stands where the one that is mapped is empty."""
+    if known.what != "orders":
+        return {}
+    candidates = _candidates(known, header)
+    return {
+        field: candidates[field][1:]
+        for field in _OF_ADDRESSES
+        if len(candidates.get(field, ())) > 1
+    }
+
+
+def _candidates(known: ExportFormat, header: Sequence[str]) -> dict[str, list[str]]:
     heads = {plain_name(column): column for column in reversed(header)}
     columns = _MAILCHIMP if known.name.startswith("Mailchimp") else known.columns
-    found = {}
-    for field, names in columns.items():
-        column = next((heads[name] for name in names if name in heads), None)
-        if column is not None:
-            found[field] = column
-    return found
+    found = {
+        field: [heads[name] for name in names if name in heads] for field, names in columns.items()
+    }
+    return {field: there for field, there in found.items() if there}

@@ -20,21 +20,21 @@ from streams.tools.cli.console import (
     OUTPUT,
     JsonFlag,
     UserError,
-    printable,
     progress,
     run,
     say,
     settings_of,
 )
-from streams.tools.cli.import_results import ColumnUse, show
+from streams.tools.cli.import_mapping import besides_of, columns_of, fields_by_position
+from streams.tools.cli.import_results import show
 from streams.tools.cli.import_writing import ImportPlace, dead_path, publish, write
-from streams.tools.customer_import import customers as customer_rows
-from streams.tools.customer_import.customers import CustomerImporter, CustomerOptions
-from streams.tools.export_formats import ExportFormat, What, mapped, recognised
-from streams.tools.order_import import order_columns
+from streams.tools.customer_import.consent_words import ShopWords, plain_word
+from streams.tools.customer_import.customers import SOURCE, CustomerImporter, CustomerOptions
+from streams.tools.export_formats import ExportFormat, What, recognised
+from streams.tools.import_columns import ColumnCounts
 from streams.tools.order_import.import_report import Refusal
 from streams.tools.order_import.importer import Importer, ImportOptions
-from streams.tools.order_import.order_columns import ColumnError, columns, guess, parse_map
+from streams.tools.order_import.order_columns import ColumnError
 from streams.tools.order_import.order_file import OrderFile, opened
 from streams.tools.order_import.order_values import FileNotation, Values
 
@@ -58,6 +58,7 @@ class _ImportChoices(NamedTuple):
     with_refunds: bool
     live: bool
     list: str
+    words: ShopWords
     consented_since: int | None
     is_confirmed: bool
     as_of: int
@@ -106,6 +107,16 @@ def import_file(
         typer.Option("--no-refunds", help="A connection tells the refunds of these orders."),
     ] = False,
     list_: Annotated[str, typer.Option("--list", help="What customers agree to.")] = "newsletter",
+    yes_words: Annotated[
+        list[str] | None,
+        typer.Option("--yes-word", metavar="WORD", help="A yes besides yes, sì, true, 1…; repeat."),
+    ] = None,
+    no_words: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unsubscribed-word", metavar="WORD", help="What says that somebody has left; repeat."
+        ),
+    ] = None,
     consented_since: Annotated[
         str, typer.Option(metavar="TIME", help="Since when a yes holds that has no time.")
     ] = "",
@@ -152,6 +163,7 @@ def import_file(
         with_refunds=not no_refunds,
         live=live,
         list=list_,
+        words=_words(yes_words or [], no_words or []),
         consented_since=_since(consented_since, place),
         is_confirmed=confirmed,
         as_of=_as_of(file),
@@ -179,11 +191,15 @@ def _import(
     known = recognised(table.header)
     if what is None:
         what = known.what if known is not None else "orders"
-    found = _columns(table.header, mapping, what, known, chosen)
-    counts = [0] * len(table.header)
+    elif known is not None and known.what != what:
+        say(f"the heads are those of {known.name}: --what {known.what}?")
+        known = None
+    found = columns_of(table.header, mapping, what, known, by_address=bool(chosen.source))
+    besides = besides_of(table.header, mapping, known)
+    counts = ColumnCounts(table.header, fields_by_position(found, besides))
     rows = _counted(table, counts)
     refusals: list[Refusal] = []
-    importer = _importer(what, found, table, known, chosen, file.name, refusals)
+    importer = _importer(what, (found, besides), table, known, chosen, file.name, refusals)
     events = _events(importer, rows)
     if dry_run:
         for _ in events:
@@ -194,58 +210,29 @@ def _import(
         digest = "" if str(file) == "-" else _digest(settings, table.content, found, chosen)
         place = ImportPlace(settings.data_dir, digest)
         run(publish(settings, events, refusals, file.name, place))
-    fields = {at: name for name, at in found.items()}
-    uses = [
-        ColumnUse(column, fields.get(at, ""), counts[at]) for at, column in enumerate(table.header)
-    ]
     where = ": in dead-letters (ritorno dead-letters list)"
     if dry_run:
         where = "; nothing was published"
     elif output is not None:
         where = f": in {dead_path(output)}"
-    show(importer.report, uses, as_json=as_json, dead_letters=where)
-
-
-def _columns(
-    header: Sequence[str],
-    mapping: list[str],
-    what: What,
-    known: ExportFormat | None,
-    chosen: _ImportChoices,
-) -> dict[str, int]:
-    """Return the position of each field's column, and say what was found out."""
-    fields = order_columns.FIELDS if what == "orders" else customer_rows.FIELDS
-    given = parse_map(mapping, fields)
-    found: dict[str, str] = {}
-    if known is not None and known.what == what:
-        found = mapped(known, header)
-        say(f"recognised: {known.name}")
-        if known.lacks:
-            say(f"such a file lacks {known.lacks}")
-    if not found:
-        found = {name: each for name, each in guess(header, given).items() if name in fields}
-        if found:
-            shown = " ".join(f"--map {name}={column!r}" for name, column in found.items())
-            say(f"guessed from the header: {printable(shown)}")
-    if what == "orders":
-        by_address = bool(chosen.source)
-        return columns(header, {**found, **given}, by_address=by_address)
-    return order_columns.positions(header, {**found, **given}, [("customer_id", "email")])
+    show(importer.report, counts.uses(), as_json=as_json, dead_letters=where)
 
 
 def _importer(
     what: What,
-    found: Mapping[str, int],
+    places: tuple[Mapping[str, int], Mapping[str, Sequence[int]]],
     table: OrderFile,
     known: ExportFormat | None,
     chosen: _ImportChoices,
     name: str,
     refusals: list[Refusal],
 ) -> Importer | CustomerImporter:
+    found, besides = places
     if what == "orders":
         return Importer(
             ImportOptions(
                 columns=found,
+                otherwise=besides,
                 width=len(table.header),
                 notation=chosen.notation,
                 currency=chosen.currency,
@@ -262,9 +249,10 @@ def _importer(
             columns=found,
             width=len(table.header),
             values=Values(chosen.notation),
-            source=chosen.source or customer_rows.SOURCE,
+            source=chosen.source or SOURCE,
             customer_prefix=chosen.customer_prefix,
-            consent=known.consent if known is not None and known.what == what else "",
+            consent=known.consent if known is not None else "",
+            words=chosen.words,
             list=chosen.list,
             told_by=name[:200],
             consented_since=chosen.consented_since,
@@ -286,13 +274,11 @@ def _events(importer: Importer | CustomerImporter, rows: Iterator[DelimitedRow])
     yield from importer.finish()
 
 
-def _counted(table: OrderFile, counts: list[int]) -> Iterator[DelimitedRow]:
+def _counted(table: OrderFile, counts: ColumnCounts) -> Iterator[DelimitedRow]:
     """Yield the rows, showing how far it is and counting what is filled in."""
     with progress("reading", table.size) as bar:
         for number, row in enumerate(table.rows, start=1):
-            for at, value in enumerate(row.fields[: len(counts)]):
-                if value:
-                    counts[at] += 1
+            counts.note(row.fields)
             yield row
             if number % STEP == 0 and table.size is not None:
                 bar.at(table.read.tell())
@@ -332,6 +318,13 @@ def _source(text: str) -> str:
             f"--source {text}: expected KIND:HOST such as shopify:negozio.myshopify.com"
         )
     return f"{kind}:{host.lower()}" if text else ""
+
+
+def _words(yes: Sequence[str], unsubscribed: Sequence[str]) -> ShopWords:
+    found = ShopWords(frozenset(map(plain_word, yes)), frozenset(map(plain_word, unsubscribed)))
+    if both := found.yes & found.unsubscribed:
+        raise UserError(f"{min(both)!r} can't be --yes-word and --unsubscribed-word at once")
+    return found
 
 
 def _since(text: str, zone: ZoneInfo) -> int | None:

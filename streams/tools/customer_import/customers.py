@@ -5,9 +5,11 @@ Each row is a customer with what is known (`customer.created` where the file say
 as its evidence.
 
 Consent is what a column says with its time. A yes without a time is left out and counted, unless
-whoever imports says since when it holds (`consented_since`); a no without a time counts from the
-import on. An address is proven when a column says when it was confirmed, or whoever imports says so
-(`is_confirmed`): without it the list waits to be confirmed, as any other.
+whoever imports says since when it holds (`consented_since`); what is neither yes nor no is counted,
+too, and nothing is concluded from it. An objection without a time counts from the import on, also
+where what says when can't be read. An address is proven when a column says when it was confirmed,
+or whoever imports says so (`is_confirmed`): without it the list waits to be confirmed, as any
+other.
 
 Who has no number is the guest with the address (`streams/connect/facts.py`), who becomes the
 customer's as soon as the shop names both.
@@ -29,15 +31,12 @@ from schemas.validation import Unreadable
 from schemas.written_addresses import SeveralAddresses, read_address
 from streams.connect.facts import Subject, as_history, content_digest, event_of, fact, subject_of
 from streams.feeds.delimited import DelimitedRow, is_text
-from streams.tools.customer_import.consent_words import Said, read_consent
+from streams.tools.customer_import.consent_words import NO_WORDS, Said, ShopWords, read_consent
+from streams.tools.customer_import.customer_columns import TRAITS
+from streams.tools.customer_import.persons import Persons
 from streams.tools.order_import.import_report import EXAMPLES, Refusal
 from streams.tools.order_import.order_values import LineRefused, Values
-
-TRAITS = ("name", "first_name", "last_name", "phone", "birthday", "locale", "country", "city")
-CONSENT = ("consent", "consent_time", "consent_ip", "consent_source", "confirmed_time",
-           "unsubscribed_time")  # fmt: skip
-FIELDS = ("customer_id", "email", *TRAITS, "tags", "created", *CONSENT)
-"""What can be mapped."""
+from streams.tools.unusable_values import UnusableValues
 
 SOURCE = "/ritorno/import"
 
@@ -57,6 +56,8 @@ class CustomerOptions:
     customer_prefix: str = ""
     consent: str = ""
     """What the whole file says, where no column does."""
+    words: ShopWords = NO_WORDS
+    """What its columns say besides the words that are known."""
     list: str = "newsletter"
     told_by: str = "import"
     """What the evidence names as its source, where no column does: `mailchimp.csv`."""
@@ -69,35 +70,41 @@ class CustomerOptions:
 
 @dataclass(slots=True)
 class CustomerReport:
-    """What became of a file. `customers + refused == lines`."""
+    """What became of a file. `applied + refused == lines`; all else counts persons, each once."""
 
     lines: int = 0
-    customers: int = 0
+    applied: int = 0
+    persons: Persons = field(default_factory=Persons)
     refused: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, str, str]] = field(default_factory=list)
-    agreed: int = 0
+    agreed: Persons = field(default_factory=Persons)
     """Who is on the list by the file, with a time."""
-    unconfirmed: int = 0
+    unconfirmed: Persons = field(default_factory=Persons)
     """Of them, whose address nothing proves: they are asked to confirm where a workflow does so."""
-    objected: int = 0
-    without_time: int = 0
+    objected: Persons = field(default_factory=Persons)
+    without_time: Persons = field(default_factory=Persons)
     """Who is said to have agreed, but not when: left out."""
-    ignored: Counter[str] = field(default_factory=Counter)
-    """Values that can't be used, by field."""
+    unread: Persons = field(default_factory=Persons)
+    """Of whom what stands where consent should can't be read: nothing is concluded."""
+    left_out: UnusableValues = field(default_factory=UnusableValues)
+    """Values that can't be used; those of `consent` among them."""
     events: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON data."""
         return {
             "lines": self.lines,
-            "customers": self.customers,
+            "applied": self.applied,
             "dead_lettered": self.refused.total(),
             "dead_lettered_by_reason": dict(sorted(self.refused.items())),
-            "agreed": self.agreed,
-            "unconfirmed": self.unconfirmed,
-            "objected": self.objected,
-            "agreed_without_time": self.without_time,
-            "ignored_values": dict(sorted(self.ignored.items())),
+            "customers": self.persons.count(),
+            "agreed": self.agreed.count(),
+            "unconfirmed": self.unconfirmed.count(),
+            "objected": self.objected.count(),
+            "agreed_without_time": self.without_time.count(),
+            "consent_unread": self.unread.count(),
+            "ignored_values": self.left_out.counts(),
+            "ignored_examples": self.left_out.examples(),
             "events": self.events,
             "examples": [
                 {"line": line, "reason": reason, "detail": detail}
@@ -127,7 +134,7 @@ class CustomerImporter:
                 self.report.examples.append((row.number, reason, detail))
             self._refused(Refusal(row, reason, detail))
             return []
-        self.report.customers += 1
+        self.report.applied += 1
         self.report.events += len(told)
         return told
 
@@ -138,7 +145,9 @@ class CustomerImporter:
         whose = subject_of(customer_id, address, prefix=self._options.customer_prefix)
         if whose is None:
             raise LineRefused("missing_id", "neither customer_id nor an address")
-        return [*self._profile(given, address, whose), *self._consent(given, address, whose)]
+        told = [*self._profile(given, address, whose), *self._consent(given, address, whose)]
+        self.report.persons.add(whose)
+        return told
 
     def _given(self, row: DelimitedRow) -> dict[str, str]:
         if row.problem:
@@ -157,12 +166,12 @@ class CustomerImporter:
         if not text or is_address(text):
             return text
         try:
-            return read_address(text) or self._unread("email")
+            return read_address(text) or self._unread("email", text)
         except (SeveralAddresses, ValueError):
-            return self._unread("email")
+            return self._unread("email", text)
 
-    def _unread(self, name: str) -> str:
-        self.report.ignored[name] += 1
+    def _unread(self, name: str, text: str) -> str:
+        self.report.left_out.note(name, text)
         return ""
 
     def _time(self, given: Mapping[str, str], name: str) -> int | None:
@@ -173,7 +182,7 @@ class CustomerImporter:
         try:
             return self._options.values.time(text)
         except LineRefused:
-            self._unread(name)
+            self._unread(name, text)
             return None
 
     def _profile(self, given: Mapping[str, str], address: str, whose: Subject) -> Iterator[Event]:
@@ -199,17 +208,21 @@ class CustomerImporter:
 
     def _note(self, odd: OddField) -> None:
         if not odd.kept:
-            self.report.ignored[odd.field] += 1
+            self.report.left_out.note(odd.field, odd.value.strip("'"))
 
     def _consent(self, given: Mapping[str, str], address: str, whose: Subject) -> Iterator[Event]:
-        said: Said = read_consent(given.get("consent") or self._options.consent)
+        said = self._said(given, whose)
         left = self._time(given, "unsubscribed_time")
         confirmed = self._time(given, "confirmed_time")
         joined = self._time(given, "consent_time")
-        if said == "subscribed":
-            yield from self._agreed(given, address, whose, confirmed or joined, confirmed)
-        elif said in ("unsubscribed", "bounced") or left is not None:
-            self.report.objected += 1
+        stated = confirmed or joined or self._options.consented_since
+        has_left = left is not None or _names_a_time(given.get("unsubscribed_time", ""))
+        # Whoever has left is on the list again only if that was said later, for sure.
+        is_back = left is not None and stated is not None and stated > left
+        if said == "subscribed" and (is_back or not has_left):
+            yield from self._agreed(given, address, whose, stated, confirmed)
+        elif said in ("unsubscribed", "bounced") or has_left:
+            self.report.objected.add(whose)
             time = left or (joined if said == "unsubscribed" else None) or self._options.now
             # Without a time it is known by the list alone, so that it counts once.
             when = to_rfc3339(time) if left or joined else ""
@@ -218,21 +231,29 @@ class CustomerImporter:
                 "list.unsubscribed", id_, time, whose, self._evidence(given, said=said)
             )
 
+    def _said(self, given: Mapping[str, str], whose: Subject) -> Said:
+        text = given.get("consent", "")
+        said = read_consent(text or self._options.consent, self._options.words)
+        if said is None:
+            self.report.unread.add(whose)
+            self._unread("consent", text)
+        return said or ""
+
     def _agreed(
         self,
         given: Mapping[str, str],
         address: str,
         whose: Subject,
-        stated: int | None,
+        time: int | None,
         confirmed: int | None,
     ) -> Iterator[Event]:
-        time = stated or self._options.consented_since
         if time is None:
-            self.report.without_time += 1
+            self.report.without_time.add(whose)
             return
         proven = confirmed is not None or self._options.is_confirmed
-        self.report.agreed += 1
-        self.report.unconfirmed += not proven
+        self.report.agreed.add(whose)
+        if not proven:
+            self.report.unconfirmed.add(whose)
         id_ = fact("customer", whose.customer, "subscribed", self._options.list, to_rfc3339(time))
         data = {
             **self._evidence(given),
@@ -257,3 +278,8 @@ class CustomerImporter:
         return event_of(
             type_, id_, source=self._options.source, time=time, subject=whose, data=data
         )
+
+
+def _names_a_time(text: str) -> bool:
+    """Whether something stands there that is neither nothing nor a no."""
+    return not text.startswith("0000") and read_consent(text) not in ("", "never")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from schemas.money import amount_text
 from streams.feeds.delimited import DelimitedRow
+from streams.tools.unusable_values import UnusableValues
 
 EXAMPLES = 100
 """Refusals kept for the report; all of them are handed to the caller as they come."""
@@ -51,8 +52,12 @@ class ImportReport:
     """Lines of orders that were never paid, or called off: no purchases."""
     unplaced_orders: int = 0
     refunds_left_out: int = 0
-    ignored: Counter[str] = field(default_factory=Counter)
-    """Customers' data that can't be used (an address that is none), by field; the line counts."""
+    left_out: UnusableValues = field(default_factory=UnusableValues)
+    """Values that can't be used (an address that is none), by field; the line counts."""
+    shipped: int = 0
+    delivered: int = 0
+    undated: int = 0
+    """Orders that were sent or have arrived, nobody says when: that is left out."""
     events: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -73,7 +78,11 @@ class ImportReport:
             "anonymous_orders": self.anonymous_orders,
             "unplaced": self.unplaced,
             "unplaced_orders": self.unplaced_orders,
-            "ignored_values": dict(sorted(self.ignored.items())),
+            "shipped": self.shipped,
+            "delivered": self.delivered,
+            "sent_without_time": self.undated,
+            "ignored_values": self.left_out.counts(),
+            "ignored_examples": self.left_out.examples(),
             "events": self.events,
             "examples": [
                 {"line": line, "reason": reason, "detail": detail}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from agents.commerce.order_words import meaning
+from agents.commerce.order_words import Meaning, meaning
 from schemas.money import MAX_AMOUNT
 from streams.tools.order_import.order_values import LineRefused
 
@@ -53,14 +53,29 @@ class ImportedOrder:
     """The key of whoever has its address, of a connected shop's."""
     sums: dict[str, Decimal] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
-    """Coupon, payment, status and the address that it goes to."""
-    cancelled_at: int = 0
+    """As `order_columns.WORDS` names them."""
+    times: dict[str, int] = field(default_factory=dict)
+    """As `order_columns.TIMES` names them, ms since the epoch."""
     lines: int = 0
     sum: Decimal = Decimal(0)
     bytes: int = 0
 
     def amount(self) -> Decimal:
         return self.sum if self.total is None else self.total
+
+    def since(self, what: Meaning) -> int | None:
+        """Return since when its status says so, as far as that is known; never before it was
+        placed."""
+        names = {"cancelled": "cancelled_at", "shipped": "shipped_at", "delivered": "delivered_at"}
+        time = self.times.get(names.get(what, ""))
+        if time is None and meaning(self.words.get("status", "")) == what:
+            time = self.times.get("status_at")
+        return None if time is None else max(time, self.time)
+
+    def is_said(self, what: Meaning) -> bool:
+        """Whether one of its statuses says so."""
+        said = (self.words.get("status", ""), self.words.get("shipping_status", ""))
+        return any(meaning(word) == what for word in said)
 
 
 _UNPAID = frozenset(

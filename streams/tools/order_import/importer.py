@@ -25,13 +25,14 @@ the source of a connected shop they are the facts that its connection tells, too
 (`streams/connect/facts.py`): an order by webhook, poll and file is one.
 
 An order that was never paid is no purchase, and one that was called off takes back what was told of
-it: its status says so, or a time.
+it: its status says so, or a time. That it was sent, or has arrived, is told with the time at which
+it was; without one it is left out and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from schemas.bounds import KEY_BYTES
@@ -40,7 +41,7 @@ from streams.connect.facts import guest_key
 from streams.feeds.delimited import DelimitedRow
 from streams.tools.order_import.import_report import EXAMPLES, ImportReport, Refusal
 from streams.tools.order_import.imported_order import ImportedOrder, OrderPiece, check_size
-from streams.tools.order_import.order_columns import SUMS, TRAITS
+from streams.tools.order_import.order_columns import SUMS, TIMES, TRAITS, WORDS
 from streams.tools.order_import.order_events import OrderEvents
 from streams.tools.order_import.order_values import FileNotation, LineRefused, Values, trait
 
@@ -54,6 +55,8 @@ class ImportOptions:
     """
     width: int
     """Columns of the header."""
+    otherwise: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Positions of columns in which some of these fields stand where their own are empty."""
     notation: FileNotation
     currency: str = "EUR"
     """Where there is no column for it, or nothing in it."""
@@ -111,7 +114,7 @@ class Importer:
 
     def _take(self, row: DelimitedRow) -> None:
         self._check(row)
-        given = {name: row.fields[at].strip() for name, at in self._options.columns.items()}
+        given = self._given(row)
         key = self._values.id("order_id", given.get("order_key") or given["order_id"])
         order = self._orders.get(key)
         if order is None:
@@ -138,6 +141,14 @@ class Importer:
             order.bytes += piece.bytes()
         if customer:
             self._note_traits(order, given)
+
+    def _given(self, row: DelimitedRow) -> dict[str, str]:
+        given = {name: row.fields[at].strip() for name, at in self._options.columns.items()}
+        for name, others in self._options.otherwise.items():
+            if not given[name]:
+                there = (row.fields[at].strip() for at in others)
+                given[name] = next((text for text in there if text), "")
+        return given
 
     def _key(self, row: DelimitedRow) -> bytes | None:
         at = self._options.columns.get("customer_id", len(row.fields))
@@ -250,15 +261,18 @@ class Importer:
                 try:
                     order.sums[name] = abs(self._values.amount(name, given[name]))
                 except LineRefused:
-                    self.report.ignored[name] += 1
-        for name in ("coupon", "payment_method", "status", "email"):
+                    self.report.left_out.note(name, given[name])
+        for name in WORDS:
             if given.get(name):
                 order.words.setdefault(name, self._values.text(given[name]))
-        if given.get("cancelled_at") and not order.cancelled_at:
+        for name in TIMES:
+            text = given.get(name, "")
+            if not text or name in order.times or text.startswith("0000"):
+                continue
             try:
-                order.cancelled_at = self._values.time(given["cancelled_at"])
+                order.times[name] = self._values.time(text)
             except LineRefused:
-                self.report.ignored["cancelled_at"] += 1
+                self.report.left_out.note(name, text)
 
     def _note_traits(self, order: ImportedOrder, given: Mapping[str, str]) -> None:
         """Note what a line says about the customer. An empty cell says nothing: a shop that leaves
@@ -275,7 +289,7 @@ class Importer:
             elif text and (value := trait(known_as, text)):
                 said[known_as] = value
             elif text:
-                self.report.ignored[name] += 1
+                self.report.left_out.note(name, text)
         order.traits = before if said == before else said
         self._traits[order.customer] = order.traits
 

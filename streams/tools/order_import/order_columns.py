@@ -18,9 +18,16 @@ TRAITS = ("email", "customer_name", "first_name", "last_name", "phone", "birthda
 SUMS = ("subtotal", "shipping", "tax", "discount", "refunded")
 """What an order file may tell of an order's sums besides its total. `refunded`: went back."""
 
+TIMES = ("cancelled_at", "shipped_at", "delivered_at", "status_at")
+"""What it may tell of when. `status_at`: since when the status is what it is, at the latest."""
+
+WORDS = ("coupon", "payment_method", "status", "shipping_status", "carrier", "tracking_number",
+         "email")  # fmt: skip
+"""What else is said of an order by the first line that says it."""
+
 FIELDS = ("order_id", "order_key", "customer_id", "time", "product_id", "sku", "variant", "name",
-          "category", "quantity", "price", "total", "currency", *SUMS, "coupon", "payment_method",
-          "status", "cancelled_at", *TRAITS)  # fmt: skip
+          "category", "quantity", "price", "total", "currency", *SUMS, *WORDS[:-1], *TIMES,
+          *TRAITS)  # fmt: skip
 """What can be mapped. `name` is the product's; `order_key` is what all lines of an order have in
 common, where its id stands in the first one only."""
 
@@ -43,6 +50,15 @@ _CALLED: Mapping[str, Sequence[str]] = {
               "prezzo"),
     "total": ("ordertotal", "total", "grandtotal", "totalprice", "totaleordine", "totale"),
     "currency": ("currency", "currencycode", "ordercurrency", "valuta"),
+    "status": ("orderstatus", "orderstate", "statoordine", "statodellordine", "status", "stato"),
+    "shipping_status": ("fulfillmentstatus", "shippingstatus", "statospedizione"),
+    "shipped_at": ("shippedat", "fulfilledat", "dateshipped", "dataspedizione",
+                   "datadispedizione", "speditoil"),
+    "delivered_at": ("deliveredat", "datedelivered", "consegnatoil"),
+    "cancelled_at": ("cancelledat", "canceledat", "annullatoil"),
+    "tracking_number": ("trackingnumber", "trackingcode", "numerotracking", "numeroditracking",
+                        "codicetracking"),
+    "carrier": ("carrier", "corriere", "vettore"),
     "email": ("email", "customeremail", "billingemail", "emailaddress", "mail"),
     "customer_name": ("customername", "fullname", "billingname", "nomecliente"),
     "first_name": ("firstname", "billingfirstname", "customerfirstname", "nome"),

@@ -10,7 +10,7 @@ from schemas.addresses import same_address
 from schemas.events import Event
 from schemas.events.fields import Payload, is_address
 from schemas.events.person import Traits
-from schemas.events.shopping import OrderCompleted, OrderReversed
+from schemas.events.shopping import OrderCompleted, OrderProgress, OrderReversed
 from schemas.money import amount_text
 from streams.connect.facts import fact
 from streams.tools.order_import.import_report import ImportReport
@@ -59,6 +59,8 @@ class OrderEvents:
             yield from self._profile(order, told)
             report.events += 1
             yield self._reversal(order) if order.reversal else self._purchase(order)
+            if not order.reversal:
+                yield from self._sent(order)
             yield from self._refunded(order)
             yield from self._called_off(order)
         report.customers = len(told)
@@ -117,6 +119,31 @@ class OrderEvents:
         address = order.words.get("email", "")
         return {"email": address} if self._source and is_address(address) else {}
 
+    def _sent(self, order: ImportedOrder) -> Iterator[Event]:
+        """Yield that it was sent and has arrived, as far as it is known when."""
+        report = self._report
+        shipped, delivered = order.since("shipped"), order.since("delivered")
+        number = order.words.get("tracking_number", "")
+        if shipped is not None:
+            report.shipped += 1
+            report.events += 1
+            data = OrderProgress(
+                order_id=order.id,
+                carrier=order.words.get("carrier"),
+                tracking_number=number or None,
+            )
+            named = fact("order", order.id, "shipped", number)[:MAX_ID]
+            yield self._event(named, "order.shipped", order, data)._replace(time=shipped)
+        if delivered is not None:
+            report.delivered += 1
+            report.events += 1
+            named = fact("order", order.id, "delivered")
+            data = OrderProgress(order_id=order.id)
+            yield self._event(named, "order.delivered", order, data)._replace(time=delivered)
+        is_said = order.is_said("shipped"), order.is_said("delivered")
+        if (is_said[0] and shipped is None) or (is_said[1] and delivered is None):
+            report.undated += 1
+
     def _refunded(self, order: ImportedOrder) -> Iterator[Event]:
         """Yield what went back of an order, when a column or its status says so."""
         back = order.sums.get("refunded")
@@ -139,8 +166,9 @@ class OrderEvents:
 
     def _called_off(self, order: ImportedOrder) -> Iterator[Event]:
         """Yield that an order was called off. One that never was is nothing to the file's own."""
-        status = meaning(order.words.get("status", "")) == "cancelled"
-        if not (status or order.cancelled_at) or not (self._source or is_placed(order)):
+        since = order.since("cancelled")
+        is_off = since is not None or meaning(order.words.get("status", "")) == "cancelled"
+        if not is_off or not (self._source or is_placed(order)):
             return
         self._report.events += 1
         event = self._event(
@@ -149,7 +177,7 @@ class OrderEvents:
             order,
             OrderReversed(order_id=order.id),
         )
-        yield event._replace(time=max(order.cancelled_at, order.time))
+        yield event._replace(time=since or order.time)
 
     def _reversal(self, order: ImportedOrder) -> Event:
         data = OrderReversed(
