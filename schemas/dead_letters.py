@@ -36,6 +36,9 @@ NO_PARTITION = -1
 LINE_SOURCE = "line_source"
 """Header of a line that names no source itself: that of the key under which it came."""
 
+_SHOP = ("shop_connection", "shop_source", "shop_resource", "shop_topic", "shop_history", "shop_id")
+"""Headers of a shop's resource, in this order and always all of them (`ShopResource`)."""
+
 MAX_DETAIL = 500
 """Characters of a detail that are kept: a header is no place for a megabyte of nesting."""
 
@@ -55,6 +58,21 @@ class RefusedAt(NamedTuple):
     partition: int
     """NO_PARTITION for a line of a file; `offset` is then the number of the line."""
     offset: int
+
+
+class ShopResource(NamedTuple):
+    """How a resource of a connected shop's came that could not be understood."""
+
+    connection: str
+    source: str
+    """Of the shop's events."""
+    resource: str
+    """What it is a row of, `orders`; empty for a whole webhook."""
+    topic: str
+    """Of the webhook in which it came; empty where the shop was asked for it."""
+    history: bool
+    id: str
+    """The shop's, as far as that could be read."""
 
 
 class DeadLetter(NamedTuple):
@@ -105,6 +123,31 @@ def refuse_line(
     origin = RefusedAt(topic, NO_PARTITION, number)
     headers = ((LINE_SOURCE, source.encode()),) if source else ()
     return _letter(OutRecord(key, line, headers), origin, reason=reason, detail=detail, time=time)
+
+
+def refuse_resource(
+    body: bytes, came: ShopResource, *, topic: str, reason: str, detail: str, time: int,
+    key: bytes | None = None,
+) -> OutRecord:  # fmt: skip
+    """Return the dead letter of a shop's resource that would have become records of `topic`; `key`
+    as in `refuse_line`."""
+    said = (*came[:4], "true" if came.history else "false", came.id)
+    headers = tuple(
+        (name, text.encode("utf-8", "replace")) for name, text in zip(_SHOP, said, strict=True)
+    )
+    origin = RefusedAt(topic, NO_PARTITION, 0)
+    return _letter(OutRecord(key, body, headers), origin, reason=reason, detail=detail, time=time)
+
+
+def shop_resource(letter: DeadLetter) -> ShopResource | None:
+    """Return how the original of a letter came from a shop, None where it did not."""
+    headers = letter.original.headers
+    if letter.origin.partition != NO_PARTITION or tuple(name for name, _ in headers) != _SHOP:
+        return None
+    connection, source, resource, topic, history, id_ = (
+        (value or b"").decode("utf-8", "replace") for _, value in headers
+    )
+    return ShopResource(connection, source, resource, topic, history == "true", id_)
 
 
 def with_signed_original(letter: OutRecord, topic: str, signer: RecordSigner) -> OutRecord:

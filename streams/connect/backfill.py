@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from streams.connect.connector import ShopConnector, ShopPage
+from streams.connect.connector import NewsOrigin, ShopConnector, ShopPage
 from streams.connect.cursors import DIRECTORY, CursorFile
 from streams.connect.facts import as_history
 from streams.connect.news_sink import NewsSink
@@ -50,10 +50,11 @@ async def backfill(
 ) -> list[BackfillProgress]:
     """Read what is left of each resource; those that were read to their end before are left out.
 
-    Raises LogError, ShopUnavailable, ShopRefuses, CursorFileError; asked for again it goes on.
+    Raises LogError, ShopUnavailable, ShopRefuses, Failure; asked for again it goes on.
     """
     file = CursorFile(data_dir, connector.connection.name, USE)
     connector.keep_in(data_dir / DIRECTORY)
+    origin = NewsOrigin(connector.connection.name, connector.source, history=True)
     state = file.read()
     done = []
     for resource in resources:
@@ -67,7 +68,8 @@ async def backfill(
             async with aclosing(_ahead(connector.history(resource, cursor))) as pages:
                 async for page in pages:
                     page.news.events = as_history(page.news.events)
-                    await sink.take(page.news)
+                    await sink.take(page.news, origin)
+                    connector.heard(page.news)
                     progress = _on(progress, page)
                     state[resource] = {"cursor": page.cursor, "rows": progress.rows}
                     file.write(state)

@@ -19,6 +19,8 @@ from schemas.failures import Failure
 from schemas.products import Product
 from schemas.validation import Unreadable
 from streams.connect.connection import ShopConnection
+from streams.connect.facts import source_of
+from streams.connect.shop_memory import ShopMemory, ShopNotes
 from streams.operate.check import Check, CheckStatus
 
 
@@ -43,6 +45,21 @@ class UnreadResource(NamedTuple):
     why: Unreadable
     key: bytes | None = None
     """Whom it is about, as far as that can be read, so that an erasure finds it."""
+    resource: str = ""
+    """What `body` is a row of, `orders`; empty where it is a whole webhook."""
+    id: str = ""
+    """The shop's, as far as that can be read."""
+
+
+class NewsOrigin(NamedTuple):
+    """How news have come."""
+
+    connection: str
+    source: str
+    """Of its events."""
+    topic: str = ""
+    """Of the webhook that brought them; empty of what was asked for."""
+    history: bool = False
 
 
 @dataclass(slots=True)
@@ -59,6 +76,8 @@ class ShopNews:
     became: dict[str, int] = field(default_factory=dict)
     """When what these events tell became so, ms by event id, where that is later than their time:
     a purchase that was paid for days after it was placed."""
+    notes: ShopNotes = field(default_factory=ShopNotes)
+    """What later looks have to know, once all of this is durable."""
     passed_over: int = 0
     """Resources that are nobody's or a test's, and so become nothing."""
 
@@ -70,6 +89,7 @@ class ShopNews:
         self.complete += other.complete
         self.unread += other.unread
         self.became |= other.became
+        self.notes.add(other.notes)
         self.passed_over += other.passed_over
 
 
@@ -142,6 +162,12 @@ class ShopConnector(ABC):
 
     def __init__(self, connection: ShopConnection) -> None:
         self.connection = connection
+        self.memory = ShopMemory()
+
+    @property
+    def source(self) -> str:
+        """Return the source of the shop's events: `shopify:negozio.myshopify.com`."""
+        return source_of(self.connection.kind, self.connection.host)
 
     @property
     def has_receiver(self) -> bool:
@@ -170,6 +196,16 @@ class ShopConnector(ABC):
         they are history. Raises ShopUnavailable, ShopRefuses."""
 
     @abstractmethod
+    async def read_again(self, resource: str, body: bytes, *, time: int, history: bool) -> ShopNews:
+        """Return what a row of `resource` tells that could not be understood when it came, at
+        `time` (ms). Raises Unreadable, ShopUnavailable, ShopRefuses."""
+
+    @abstractmethod
+    async def receive_again(self, topic: str, body: bytes, *, time: int) -> ShopNews | None:
+        """Return what a webhook tells that could not be understood when it came; None where it is
+        nothing of ours. Its signature was checked then. Raises as `read_again` does."""
+
+    @abstractmethod
     async def setup(self) -> Sequence[Check]:
         """Make the subscriptions that are missing; say what there is. Raises ShopUnavailable,
         ShopRefuses."""
@@ -192,10 +228,14 @@ class ShopConnector(ABC):
         return None
 
     def keep_in(self, directory: Path) -> None:
-        """Say where lies what a poll has to know of those before it, beside its cursors. Most need
-        nothing."""
-        del directory
+        """Say where lies what a poll has to know of those before it, beside its cursors."""
+        self.memory.close()
+        self.memory = ShopMemory.of_shop(directory, self.connection.name)
 
-    @abstractmethod
+    def heard(self, news: ShopNews) -> None:
+        """Note for later looks what is durable by now. Raises Failure."""
+        self.memory.note(news.notes)
+
     async def close(self) -> None:
         """Hang up."""
+        self.memory.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.events import Event
 from schemas.notation import DEFAULT_NOTATION, Notation
-from streams.connect.facts import Subject, event_of, subject_of
+from streams.connect.facts import Subject, event_of, key_of, subject_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,10 @@ class FactSource:
     def subject(self, customer: object, address: str) -> Subject | None:
         """Return whom a fact is about, None when nothing says it. Raises Unreadable."""
         return subject_of(customer, address, prefix=self.prefix)
+
+    def key(self, customer: int, address: str) -> bytes | None:
+        """Return the key of whom something is about that can't be read."""
+        return key_of(customer, address, prefix=self.prefix)
 
     def event(
         self, type_: str, id_: str, time: int, subject: Subject, data: Mapping[str, Any]

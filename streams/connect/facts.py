@@ -116,6 +116,20 @@ def subject_of(
     return None
 
 
+def key_of(customer_id: object, *addresses: str, prefix: str = "") -> bytes | None:
+    """Return the key under which an erasure finds what is about somebody, though nothing else of it
+    can be read: the shop's customer's, else the guest's with the first of these addresses; None
+    when nothing says it."""
+    for customer, address in ((customer_id, ""), *((None, each) for each in addresses)):
+        try:
+            found = subject_of(customer, address, prefix=prefix)
+        except Unreadable:
+            continue
+        if found is not None:
+            return found.customer.encode()
+    return None
+
+
 def event_of(
     type_: str,
     id_: str,

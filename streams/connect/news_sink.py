@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
-from schemas.dead_letters import refuse_line
+from schemas.dead_letters import ShopResource, refuse_resource
 from schemas.events import Event
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
 from streams.clock import Clock
-from streams.connect.connector import ShopNews
+from streams.connect.connector import NewsOrigin, ShopNews, UnreadResource
 from streams.log import Log, LogError
 from streams.logging import get_logger
 from streams.runtime import product_feed
@@ -26,8 +26,8 @@ from streams.topology import CUSTOMER_EVENTS
 MOST_PRODUCTS = 20_000
 """That wait to be published; who brings more is to come again later."""
 
-_KEPT_OF_UNREAD = 262_144
-"""Bytes of a resource that is kept as a dead letter."""
+KEPT_OF_UNREAD = 1_048_576
+"""Bytes of a resource that is kept as a dead letter: all of what a webhook may have."""
 
 _log = get_logger(__name__)
 
@@ -63,24 +63,35 @@ class NewsSink:
         self._told: asyncio.Future[None] | None = None
         """For those whose products wait."""
 
-    async def take(self, news: ShopNews) -> None:
+    async def take(self, news: ShopNews, origin: NewsOrigin) -> None:
         """Return once all of it is durable. Raises LogError."""
-        letters = [
-            refuse_line(
-                each.body[:_KEPT_OF_UNREAD],
-                topic=CUSTOMER_EVENTS,
-                number=0,
-                reason=each.why.reason,
-                detail=each.why.detail,
-                time=self._clock.now(),
-                key=each.key,
-            )
-            for each in news.unread
-        ]
+        letters = [self._letter(each, origin) for each in news.unread]
         if news.events or letters:
             await self._intake.take(news.events, letters=letters)
         if news.products or news.gone:
             await self._publish(news)
+
+    def _letter(self, unread: UnreadResource, origin: NewsOrigin) -> OutRecord:
+        detail, size = unread.why.detail, len(unread.body)
+        if size > KEPT_OF_UNREAD:
+            detail = f"{detail} (the beginning of {size} bytes)"
+        came = ShopResource(
+            origin.connection,
+            origin.source,
+            unread.resource,
+            origin.topic,
+            origin.history,
+            unread.id,
+        )
+        return refuse_resource(
+            unread.body[:KEPT_OF_UNREAD],
+            came,
+            topic=CUSTOMER_EVENTS,
+            reason=unread.why.reason,
+            detail=detail,
+            time=self._clock.now(),
+            key=unread.key,
+        )
 
     async def stop(self) -> None:
         """Return when no product waits any more."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.time_units import HOUR_MS
-from streams.connect.connection import ShopConnection
 from streams.connect.connector import ShopConnector, ShopNews, ShopPage
-from streams.connect.json_fields import Row
+from streams.connect.json_fields import Row, text, whole
 from streams.connect.keyset import Keyset, Place
-from streams.connect.newsletter_subscriptions import NewsletterSubscriptions
+from streams.connect.shop_memory import ShopNotes
 from streams.connect.walk import Walk, finished, unfinished
 
 PRODUCTS_MS = HOUR_MS
@@ -31,6 +29,18 @@ class RowsPage(NamedTuple):
     """Of all rows that were asked for, where the shop says so."""
 
 
+class Before(NamedTuple):
+    """What was known of rows before they were read."""
+
+    subscribed: Mapping[int, bool]
+    """By customer."""
+    waiting: Collection[int]
+    """Orders that waited to be paid for."""
+
+
+UNKNOWN = Before({}, ())
+
+
 class ShopReading(Protocol):
     """Understands the rows of one shop."""
 
@@ -41,29 +51,16 @@ class ShopReading(Protocol):
         *,
         now: int,
         history: bool = False,
-        subscribed: Mapping[int, bool] | None = None,
+        before: Before = UNKNOWN,
     ) -> ShopNews:
         """Return what the rows of a resource tell. Raises ShopUnavailable."""
 
-    def subscriptions(self, found: Sequence[Row]) -> Mapping[int, bool]:
-        """Return what customers' rows say of their subscriptions."""
+    def notes(self, resource: str, found: Sequence[Row]) -> ShopNotes:
+        """Return what a later look has to know of rows that were understood."""
 
 
 class PolledConnector(ShopConnector):
-    """Reads pages by time or by id, remembers who was subscribed, and reads products whole."""
-
-    def __init__(self, connection: ShopConnection) -> None:
-        super().__init__(connection)
-        self._subscriptions = NewsletterSubscriptions()
-
-    def keep_in(self, directory: Path) -> None:
-        """Remember in a directory what a poll has to know of those before it."""
-        self._subscriptions.close()
-        self._subscriptions = NewsletterSubscriptions.of_shop(directory, self.connection.name)
-
-    async def close(self) -> None:
-        """Let go of what is remembered."""
-        self._subscriptions.close()
+    """Reads pages by time or by id, knows what was so before, and reads products whole."""
 
     async def _changes(
         self,
@@ -80,15 +77,15 @@ class PolledConnector(ShopConnector):
             page = await read(walk.keyset)
             unread = walk.keyset.unread(page.places)
             rows = [page.rows[each] for each in unread]
-            before = self._subscribed(resource, (page.places[each].id for each in unread))
-            news = await reading.news(resource, rows, now=now, subscribed=before)
+            before = self._before(resource, [page.places[each].id for each in unread])
+            news = await reading.news(resource, rows, now=now, before=before)
+            news.notes = reading.notes(resource, _understood(rows, news))
             following = walk.keyset.after(page.places, more=page.has_more)
             if following is None:
                 yield ShopPage(news, finished(walk), len(rows))
             else:
                 walk = walk._replace(keyset=following)
                 yield ShopPage(news, unfinished(walk), len(rows))
-            self._note(resource, reading.subscriptions(rows))  # what was told of it is durable
             if following is None:
                 return
 
@@ -109,21 +106,35 @@ class PolledConnector(ShopConnector):
             if last == 0:
                 total = page.total
             news = await reading.news(resource, page.rows, now=now, history=True)
-            # Noted before it is durable: read again, the same is told again.
-            self._note(resource, reading.subscriptions(page.rows))
+            # A change that a poll has not seen yet is told by the poll.
+            notes = reading.notes(resource, _understood(page.rows, news))
+            news.notes = ShopNotes(seen=notes.subscribed)
             last = max([last, *(each.id for each in page.places)])
             yield ShopPage(news, str(last), len(page.rows), total)
             if not page.has_more or not page.rows:
                 return
 
-    def _subscribed(self, resource: str, ids: Iterable[int]) -> Mapping[int, bool]:
-        """Return what was known of these rows' subscriptions, where they are customers."""
-        return self._subscriptions.of(ids) if resource == "customers" else {}
+    def _before(self, resource: str, ids: Collection[int]) -> Before:
+        """Return what is known of these rows. Raises Failure."""
+        match resource:
+            case "customers":
+                return Before(self.memory.subscribed(ids), ())
+            case "orders":
+                return Before({}, self.memory.waiting(ids))
+            case _:
+                return UNKNOWN
 
-    def _note(self, resource: str, said: Mapping[int, bool]) -> None:
-        """Keep what customers' rows say of them, once what was told of it is durable."""
-        if resource == "customers":
-            self._subscriptions.note(said)
+    async def _again(
+        self, resource: str, row: Row, reading: ShopReading, *, now: int, history: bool
+    ) -> ShopNews:
+        """Return what a row tells that could not be read when it came; `now` is what `reading`
+        takes for that. Raises ShopUnavailable."""
+        id_ = whole(row, "id") or whole(row, "entity_id")
+        before = UNKNOWN if history else self._before(resource, [id_])
+        news = await reading.news(resource, [row], now=now, history=history, before=before)
+        notes = reading.notes(resource, _understood([row], news))
+        news.notes = ShopNotes(seen=notes.subscribed) if history else notes
+        return news
 
     async def _all_products(self, cursor: str, now: int) -> AsyncIterator[ShopPage]:
         """Yield all products, by id, when that is due; `now`: ms."""
@@ -135,6 +146,14 @@ class PolledConnector(ShopConnector):
         async for page in self.history("products", last):
             yield page._replace(cursor=f"{began}:{page.cursor}")
         yield ShopPage(ShopNews(), f"{began}:end", 0)
+
+
+def _understood(rows: Sequence[Row], news: ShopNews) -> list[Row]:
+    """Return the rows that are not among those that could not be read."""
+    unread = {each.id for each in news.unread}
+    if not unread:
+        return list(rows)
+    return [row for row in rows if (text(row, "id") or text(row, "entity_id")) not in unread]
 
 
 def id_in(cursor: str) -> int:

@@ -25,7 +25,7 @@ from schemas.failures import Failure
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.time_units import DAY_MS, MINUTE_MS
 from streams.clock import Clock
-from streams.connect.connector import ShopConnector
+from streams.connect.connector import NewsOrigin, ShopConnector
 from streams.connect.counts import ShopCounts
 from streams.connect.cursors import DIRECTORY, CursorFile
 from streams.connect.facts import with_old_as_history
@@ -82,14 +82,13 @@ class Polling:
 
     async def poll(self, connector: ShopConnector) -> int:
         """Ask a shop once for all that has changed; return how many resources there were. Raises
-        LogError, ShopUnavailable, ShopRefuses, CursorFileError; what was read until then is
-        kept."""
+        LogError, ShopUnavailable, ShopRefuses, Failure; what was read until then is kept."""
         name, now = connector.connection.name, self._clock.now()
         file = CursorFile(self._data_dir, name)
         state = file.read()
         began = _began(state, connector, now)
         cursors: dict[str, Any] = state.get("cursors") or {}
-        read, failure = 0, None
+        origin, read, failure = NewsOrigin(name, connector.source), 0, None
         for resource in connector.resources:
             cursor = str(cursors.get(resource) or "")
             since = min(began, now - LOOK_BACK_MS)
@@ -99,7 +98,8 @@ class Polling:
                     page.news.events = with_old_as_history(
                         page.news.events, now=now, began=began, became=page.news.became
                     )
-                    await self._sink.take(page.news)
+                    await self._sink.take(page.news, origin)
+                    connector.heard(page.news)
                     cursors[resource] = page.cursor
                     file.write({"began": to_rfc3339(began), "cursors": cursors})
                     self._counts.read[name, resource] += page.rows

@@ -20,6 +20,7 @@ from streams.clock import Clock
 from streams.connect.connector import (
     DeliveryAnswer,
     DeliveryOutcome,
+    NewsOrigin,
     ShopConnector,
     ShopDelivery,
     ShopNews,
@@ -104,7 +105,7 @@ class ShopReceivers:
                 answer = await connector.receive(delivery)
             if answer.news is not None:
                 self._tell_history(answer.news, connector, delivery.received)
-                await self._sink.take(answer.news)
+                await self._sink.take(answer.news, NewsOrigin(name, connector.source, answer.topic))
         except (ShopUnavailable, LogError):
             return DeliveryAnswer("later")
         is_the_shops = answer.verified and answer.outcome not in ("unsigned", "tested")

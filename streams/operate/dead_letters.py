@@ -1,7 +1,8 @@
 """Dead letters in the log: which are open, and sending them again once the cause is fixed.
 
 A letter goes back to the topic *and partition* it came from, as it was: key, value and headers. One
-of a foreign topic is mapped again (`streams/connect/mappings/resending.py`). Only topics that an
+of a foreign topic is mapped again (`streams/connect/mappings/resending.py`), what a connected shop
+has told is read again (`streams/connect/shop_letters.py`). Only topics that an
 agent reads are accepted as a destination, since whoever may write to `dead-letters` could name any
 other. A line that was refused while it was published never had a partition: it is read again as
 `publish` reads it.
@@ -30,6 +31,7 @@ from schemas.dead_letters import (
     identity,
     read_letter,
     resolve,
+    shop_resource,
 )
 from schemas.failures import Failure
 from schemas.notation import DEFAULT_NOTATION, Notation
@@ -55,8 +57,9 @@ DESTINATIONS = frozenset(agent.reads for agent in AGENTS)
 
 Wanted = Callable[[DeadLetter], bool]
 
-MapAgain = Callable[[DeadLetter], Awaitable[list[OutRecord]]]
-"""Returns the events of a foreign record. Raises Unreadable, NotResent, Failure."""
+ReadAgain = Callable[[DeadLetter], Awaitable[list[OutRecord]]]
+"""Returns the events of a foreign record or a shop's resource. Raises Unreadable, NotResent,
+Failure."""
 
 
 @dataclass(slots=True)
@@ -124,22 +127,23 @@ async def resend(
     wanted: Wanted,
     signer: Callable[[], RecordSigner],
     notation: Notation = DEFAULT_NOTATION,
-    map_again: MapAgain | None = None,
+    read_again: ReadAgain | None = None,
 ) -> ResendReport:
     """Send the open letters that are `wanted` again and resolve them. Raises LogError.
 
     `signer` is asked for when one is to be signed as what it is now; `notation` is how the shop's
-    systems write; `map_again` takes the letters of foreign records.
+    systems write; `read_again` takes the letters of foreign
+    records and of shops.
     """
     report = ResendReport()
     batch: list[DeadLetter] = []
     async for letter in open_letters(log, wanted):
         batch.append(letter)
         if len(batch) == RESENT_TOGETHER:
-            await _resend_batch(log, batch, report, signer, notation, map_again)
+            await _resend_batch(log, batch, report, signer, notation, read_again)
             batch = []
     if batch:
-        await _resend_batch(log, batch, report, signer, notation, map_again)
+        await _resend_batch(log, batch, report, signer, notation, read_again)
     return report
 
 
@@ -149,7 +153,7 @@ async def _resend_batch(
     report: ResendReport,
     signer: Callable[[], RecordSigner],
     notation: Notation,
-    map_again: MapAgain | None,
+    read_again: ReadAgain | None,
 ) -> None:
     outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
     resolutions: dict[int, list[OutRecord]] = defaultdict(list)
@@ -158,8 +162,9 @@ async def _resend_batch(
             command = "webhooks" if letter.reason == WEBHOOK_FAILED else "crm"
             report.kept.append((letter, f"for another system: see ritorno {command} failed"))
             continue
-        if is_foreign(letter) and map_again is not None:
-            await _map_again(log, letter, map_again, outgoing, resolutions, report)
+        is_ours = not is_foreign(letter) and shop_resource(letter) is None
+        if not is_ours and read_again is not None:
+            await _read_again(log, letter, read_again, outgoing, resolutions, report)
             continue
         if letter.origin.topic not in DESTINATIONS:
             report.kept.append((letter, f"nothing reads the topic {letter.origin.topic!r}"))
@@ -189,16 +194,16 @@ def is_foreign(letter: DeadLetter) -> bool:
     return "/" in letter.origin.topic
 
 
-async def _map_again(
+async def _read_again(
     log: Log,
     letter: DeadLetter,
-    map_again: MapAgain,
+    read_again: ReadAgain,
     outgoing: dict[tuple[str, int], list[OutRecord]],
     resolutions: dict[int, list[OutRecord]],
     report: ResendReport,
 ) -> None:
     try:
-        events = await map_again(letter)
+        events = await read_again(letter)
     except Unreadable as error:
         report.kept.append((letter, f"still refused: {error.detail}"))
         return

@@ -84,6 +84,8 @@ class ShopifyStandin(Standin):
             router.add_get(f"{admin}/{name}.json", self._list)
             router.add_get(f"{admin}/{name}/count.json", self._count)
         router.add_get(f"{admin}/orders/{{id}}.json", self._order)
+        router.add_get(f"{admin}/orders/{{id}}/transactions.json", self._transactions)
+        self.transactions: dict[str, list[Shape]] = {}
         router.add_get(f"{admin}/webhooks.json", self._webhooks)
         router.add_post(f"{admin}/webhooks.json", self._subscribe)
         router.add_get("/admin/oauth/access_scopes.json", self._scopes)
@@ -123,6 +125,12 @@ class ShopifyStandin(Standin):
         if found is None:
             return web.json_response({"errors": "Not Found"}, status=404)
         return web.json_response({"order": found})
+
+    async def _transactions(self, request: web.Request) -> web.Response:
+        found = self.transactions.get(request.match_info["id"])
+        if found is None:
+            return web.json_response({"errors": "Not Found"}, status=404)
+        return web.json_response({"transactions": found})
 
     async def _webhooks(self, _request: web.Request) -> web.Response:
         return web.json_response({"webhooks": self.hooks})

@@ -45,6 +45,7 @@ class Polled:
                 resource, cursor, since=MARCH - MINUTE_MS, now=self.shop.clock.now()
             )
             async for page in pages:
+                self.connector.heard(page.news)
                 self.last.add(page.news)
                 self.cursors[resource] = page.cursor
         return self.last.events

@@ -174,6 +174,25 @@ async def test_keys_are_kept_and_strangers_cause_few_requests(received: Received
     assert (await received.receive(body, signatures(body))).outcome == "taken"  # it is kept
 
 
+async def test_strangers_keep_no_key_from_being_asked_for_again(received: Received) -> None:
+    body = saved()
+    await received.receive(body, signatures(body))
+    received.adobe.asked.clear()
+    received.shop.clock.advance(MARCH + KEPT_MS + 1)
+    nobodys = event(ORDER_SAVED, {}, client="somebody-else")
+    for content in (nobodys, body):
+        for number in range(ASKED_PER_MINUTE):
+            path = f"/prod/keys/made-up-{number}.pem"
+            headers = signatures(content) | {f"x-adobe-public-key{n}-path": path for n in "12"}
+            await received.receive(content, headers)
+        assert len(received.adobe.asked) == (0 if content is nobodys else ASKED_PER_MINUTE)
+    assert (await received.receive(body, signatures(body))).outcome == "taken"
+    assert received.adobe.asked[-1] == FIRST
+    received.shop.clock.advance(received.shop.clock.now() + KEPT_MS + 1)
+    received.adobe.is_down = True
+    assert (await received.receive(body, signatures(body))).outcome == "taken"
+
+
 async def test_while_the_key_cannot_be_had_it_is_to_be_sent_again(received: Received) -> None:
     received.adobe.is_down = True
     body = saved()
@@ -221,9 +240,14 @@ async def test_subscribers_say_yes_and_no_with_their_own_time(received: Received
 async def test_what_is_nothing_for_us_is_ignored_and_what_cannot_be_read_is_told(
     received: Received,
 ) -> None:
-    body = event("com.adobe.commerce.observer.admin_user_save_after", {"entity_id": 1})
-    assert (await received.receive(body, signatures(body))).outcome == "ignored"
-    for body in (b"[]", b"{", event(ORDER_SAVED, {})):
+    for name, value in (
+        ("admin_user_save_after", {"entity_id": 1}),
+        ("checkout_cart_product_add_after", {"quote": {"items_count": 1}}),  # without an id
+    ):
+        body = event(f"com.adobe.commerce.observer.{name}", value)
+        assert (await received.receive(body, signatures(body))).outcome == "ignored"
+    named = f'"{CLIENT}"'.encode()
+    for body in (b"[" + named + b"]", b"{" + named, event(ORDER_SAVED, {})):
         assert (await received.receive(body, signatures(body))).outcome == "unreadable"
 
 

@@ -161,6 +161,48 @@ def test_consent_comes_from_a_plugins_field() -> None:
     assert types(events) == ["customer.created", "list.subscribed", "consent.given"]
 
 
+async def test_a_tick_counts_from_the_poll_that_saw_it_first(world: World, woo: WooStandin) -> None:
+    """Nobody says when it was made, and no look undoes what was said to us since."""
+    connector = world.woo(woo, consent_meta="_optin")
+    polling, anna, bea = world.polling(connector), woo_customer(12), woo_customer(13)
+    woo.rows["customers"] = [anna, bea]
+
+    async def poll(**ticks: object) -> list[tuple[str, str, int | None]]:
+        """Poll hours later, with what the accounts have by then; return what is new of it."""
+        before = set(await world.ids())
+        world.clock.advance(world.clock.now() + 7 * HOUR_MS)
+        for name, row in (("anna", anna), ("bea", bea)):
+            if name in ticks:
+                row["meta_data"] = [{"key": "_optin", "value": ticks[name]}]
+        await polling.poll(connector)
+        return sorted(
+            (each.customer, each.type, each.time)
+            for each in await world.events()
+            if each.type.startswith("list.") and each.id not in before
+        )
+
+    assert [each[:2] for each in await poll(anna="yes", bea="")] == [("12", "list.subscribed")]
+    assert await poll() == []
+    assert await poll(anna="", bea="1") == [
+        ("12", "list.unsubscribed", world.clock.now()),
+        ("13", "list.subscribed", world.clock.now()),
+    ]
+    assert await poll(anna="") == []
+    assert await poll(anna="yes") == [("12", "list.subscribed", world.clock.now())]
+    anna["meta_data"] = []  # the plugin is gone, which nobody has said
+    assert await poll() == []
+
+
+async def test_a_webhook_of_an_old_account_says_nothing_of_when_it_was_ticked(
+    world: World, woo: WooStandin
+) -> None:
+    url = await world.endpoint(world.woo(woo, consent_meta="_optin"))
+    ticked = woo_customer(meta_data=[{"key": "_optin", "value": "yes"}])
+    async with ClientSession() as session:
+        assert await woo.send(session, url, "customer.updated", ticked) == 200
+    assert {each.type for each in await world.events()} == {"customer.updated"}
+
+
 def test_a_guest_becomes_the_account_with_that_address() -> None:
     harness = hear(Harness(), order_events(woo_order(), WOO))
     hear(harness, customer_events(woo_customer(), WOO, is_new=True))

@@ -1,9 +1,11 @@
 """Whether an event is signed by Adobe: RSA-SHA256 over the body as it came, by one of two keys.
 
-The headers name where the public keys lie, and anybody may write headers. So only a path is taken
-from them, of a form that Adobe's have, below the one host that has them; a key is asked for once
-and kept, and so is that there is none. Strangers who make up paths cause a few requests in a minute
-and no more: what comes beyond that is to be sent again.
+The headers name where the public keys lie, and anybody may write headers. So nothing is asked for a
+body that doesn't name our project, and only a path is taken from them, of a form that Adobe's have,
+below the one host that has them; a key is asked for once and kept, and so is that there is none.
+Who knows the project and makes up paths causes a few requests in a minute and no more: what comes
+beyond that is to be sent again. A key that was Adobe's is asked for again besides, and goes on
+counting while nobody answers.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ MOST_BYTES = 16_384
 LEAST_BITS, MOST_BITS = 2_048, 8_192
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_-]{1,64}/){0,4}[A-Za-z0-9_-]{1,128}\.pem")
+"""`/prod/keys/pub-key-….pem`, as Adobe's own library describes it."""
 
 Fetch = Callable[[str], Awaitable[bytes | None]]
 """Returns what lies at a path of Adobe's host, None for nothing. Raises ShopUnavailable."""
@@ -60,9 +63,11 @@ class AdobeKeys:
         self._asked: list[int] = []
         self._asking = asyncio.Lock()
 
-    async def is_signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Whether one of the two signatures is Adobe's. `headers`: names in small letters. Raises
-        ShopUnavailable when the key can't be had now."""
+    async def is_signed(self, body: bytes, headers: Mapping[str, str], client_id: str) -> bool:
+        """Whether one of the two signatures is Adobe's, of what names our project (`client_id`).
+        `headers`: names in small letters. Raises ShopUnavailable when the key can't be had now."""
+        if client_id.encode() not in body:
+            return False
         for number in ("1", "2"):
             signature = _signature(headers.get(f"x-adobe-digital-signature-{number}", ""))
             path = headers.get(f"x-adobe-public-key{number}-path", "")
@@ -81,6 +86,8 @@ class AdobeKeys:
             kept, now = self._kept.get(path), self._now()
             if kept is not None and now < kept.until:
                 return kept.key
+            if kept is not None and kept.key is not None:
+                return await self._renewed(path, kept.key, now)
             self._asked = [each for each in self._asked if now - each < MINUTE_MS]
             if len(self._asked) >= ASKED_PER_MINUTE:
                 raise ShopUnavailable("too many unknown keys of Adobe's are named")
@@ -92,6 +99,17 @@ class AdobeKeys:
                 del self._kept[self._least_wanted()]
             self._kept[path] = _KeptKey(key, now + (KEPT_MS if key is not None else ABSENT_MS))
             return key
+
+    async def _renewed(self, path: str, key: RSAPublicKey, now: int) -> RSAPublicKey | None:
+        """Ask again for a key that was Adobe's; it stays where nobody answers."""
+        try:
+            content = await self._fetch(path)
+        except ShopUnavailable:
+            self._kept[path] = _KeptKey(key, now + ABSENT_MS)
+            return key
+        found = None if content is None else _public_key(content)
+        self._kept[path] = _KeptKey(found, now + (ABSENT_MS if found is None else KEPT_MS))
+        return found
 
     def _least_wanted(self) -> str:
         """Return a path where no key is, else the key that was asked for first."""

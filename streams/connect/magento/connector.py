@@ -23,9 +23,11 @@ from streams.connect.connector import (
     UnreadResource,
     not_asked,
 )
+from streams.connect.facts import key_of
+from streams.connect.json_fields import text, whole
 from streams.connect.keyset import Keyset
 from streams.connect.magento.adobe_keys import AdobeKeys, Fetch
-from streams.connect.magento.io_events import CHALLENGE, Pushed, read_event
+from streams.connect.magento.io_events import CHALLENGE, Pushed, read_event, value_of
 from streams.connect.magento.reading import MagentoReading, read_shop
 from streams.connect.magento.rest import (
     ID_FIELDS,
@@ -39,6 +41,7 @@ from streams.connect.magento.settings import MagentoConnection
 from streams.connect.polled_connector import PolledConnector, RowsPage
 from streams.connect.shop_api import ShopApi
 from streams.connect.walk import begin, places
+from streams.connect.webhook_bodies import read_body
 from streams.operate.check import Check, CheckStatus
 from streams.settings.secret_references import SecretsInUse
 
@@ -93,14 +96,14 @@ class MagentoConnector(PolledConnector):
     async def receive(self, delivery: ShopDelivery) -> DeliveryAnswer:
         """Read an event of Adobe's. Raises ShopUnavailable: it is to be sent again."""
         headers = {name.lower(): value for name, value in delivery.headers.items()}
-        if not self.has_receiver or not await self._keys.is_signed(delivery.body, headers):
+        client_id = self._shop_connection.client_id
+        if not client_id or not await self._keys.is_signed(delivery.body, headers, client_id):
             return DeliveryAnswer("unsigned")
         try:
-            pushed = read_event(delivery.body, self._shop_connection.client_id)
+            pushed = read_event(delivery.body, client_id)
         except Unreadable as why:
-            return DeliveryAnswer(
-                "unreadable", ShopNews(unread=[UnreadResource(delivery.body, why)])
-            )
+            unread = UnreadResource(delivery.body, why, self._key(delivery.body))
+            return DeliveryAnswer("unreadable", ShopNews(unread=[unread]), "event")
         if pushed is None:  # signed by Adobe, for somebody else
             return DeliveryAnswer("unsigned")
         if not pushed.resource:
@@ -149,6 +152,20 @@ class MagentoConnector(PolledConnector):
         async for page in self._all_by_id(resource, cursor, read, reading, now=now):
             yield page
 
+    async def read_again(self, resource: str, body: bytes, *, time: int, history: bool) -> ShopNews:
+        """Read a row that could not be understood when it came. Raises Unreadable, ShopUnavailable,
+        ShopRefuses."""
+        row, reading = read_body(body), await self._known(self._clock.now())
+        return await self._again(resource, row, reading, now=time, history=history)
+
+    async def receive_again(self, topic: str, body: bytes, *, time: int) -> ShopNews | None:
+        """Read an event that could not be understood when it came. Raises Unreadable,
+        ShopUnavailable, ShopRefuses."""
+        pushed = read_event(body, self._shop_connection.client_id)
+        if pushed is None or not pushed.resource:
+            return None
+        return await self._told(pushed, time)
+
     async def setup(self) -> Sequence[Check]:
         """Say what there is, and what Adobe's console is to be told. Raises ShopUnavailable,
         ShopRefuses."""
@@ -194,6 +211,12 @@ class MagentoConnector(PolledConnector):
         """Hang up."""
         await super().close()
         await self._api.close()
+
+    def _key(self, body: bytes) -> bytes | None:
+        """Return the key of whom an event is about that can't be read."""
+        value, prefix = value_of(body), self.connection.customer_prefix
+        addresses = (text(value, name) for name in ("customer_email", "subscriber_email", "email"))
+        return key_of(whole(value, "customer_id"), *addresses, prefix=prefix)
 
     async def _told(self, pushed: Pushed, now: int) -> ShopNews | None:
         """Return what an event tells; None where only the shop could say, and can't be asked."""

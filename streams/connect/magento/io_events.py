@@ -5,8 +5,12 @@
                "time": "…", "data": {"key": "…", "source": "…", "value": {…}}}}
 
 Which fields `value` has is chosen when the event is subscribed to. An order or a customer that is
-there whole is taken as it is; of anything else only the id counts, and the shop is asked. What is
-delivered comes at least once, in any order, again for 24 hours: all of it is known by fact ids.
+there whole is taken as it is; of anything else only the id counts, and the shop is asked. Where it
+stands is as Adobe's reference of events has it: an order below `order` in
+`checkout_submit_all_after`, all else in `value` itself. The quote in
+`checkout_cart_product_add_after` has no id there, so nothing could be asked for: open quotes come
+by polls. What is delivered comes at least once, in any order, again for 24 hours: all of it is
+known by fact ids.
 """
 
 from __future__ import annotations
@@ -34,7 +38,6 @@ _ASKED: Mapping[str, tuple[str, str]] = {
     "sales_order_shipment_save_commit_after": ("shipments", "entity_id"),
     "sales_order_creditmemo_save_after": ("creditmemos", "entity_id"),
     "sales_order_creditmemo_save_commit_after": ("creditmemos", "entity_id"),
-    "checkout_cart_product_add_after": ("carts", "quote_id"),
     "catalog_product_save_commit_after": ("products", "entity_id"),
     "cataloginventory_stock_item_save_commit_after": ("products", "product_id"),
 }
@@ -81,6 +84,16 @@ def read_event(body: bytes, client_id: str) -> Pushed | None:
     if not id_:
         raise Unreadable("missing_id", f"event.data.value.{field}: missing in {name}")
     return Pushed(name, resource, id_, value if _is_whole(resource, value) else {})
+
+
+def value_of(body: bytes) -> Row:
+    """Return the fields of what an event is about, as far as any can be read."""
+    try:
+        said = parse_json(body)
+    except ValueError:
+        return NOTHING
+    value = inside(said, "event", "data", "value") if isinstance(said, dict) else NOTHING
+    return inside(value, "order") or value
 
 
 def _is_whole(resource: str, value: Row) -> bool:

@@ -99,6 +99,32 @@ def facts_of_order(order: Row, shop: MagentoSource, *, history: bool = False) ->
     return [] if subject is None else list(_facts(order, shop, subject, history=history))
 
 
+def waits(order: Row, shop: MagentoSource) -> bool:
+    """Whether an order is to be paid for before it is a purchase."""
+    state = _state(order)
+    return state != "canceled" and not _is_complete(order, state, shop)
+
+
+def was_unpaid(order: Row, shop: MagentoSource) -> bool:
+    """Whether an order says itself that it waited until now: what Adobe's events have of it from
+    before it was saved (`_origData`), where that was chosen."""
+    before = inside(order, "_origData")
+    return bool(_state(before)) and waits({**order, "base_total_paid": None, "total_paid": None,
+                                           **before}, shop)  # fmt: skip
+
+
+def paid_at(order: Row, shop: MagentoSource) -> dict[str, int]:
+    """Return of an order that has waited when it was paid for, ms by the id of its purchase: no
+    later than when it was changed. Nothing of one that waits or can't be read."""
+    try:
+        if _is_complete(order, _state(order), shop):
+            changed = instant(order, "updated_at", "created_at")
+            return {fact("order", number_of(order), "completed"): changed}
+    except ValueError:
+        pass
+    return {}
+
+
 def facts_of_shipment(shipment: Row, order: Row, shop: MagentoSource) -> list[Event]:
     """Return that a parcel of an order is on its way. Raises ValueError."""
     id_ = required_id(shipment)
@@ -180,7 +206,7 @@ def _facts(order: Row, shop: MagentoSource, subject: Subject, *, history: bool) 
 
     placed = instant(order, "created_at", "updated_at")
     changed = max(instant(order, "updated_at", "created_at"), placed)
-    described, state = _described(order, number), text(order, "state") or text(order, "status")
+    described, state = _described(order, number), _state(order)
     completed = _is_complete(order, state, shop)
     if completed:
         yield told("completed", placed, described)
@@ -192,6 +218,10 @@ def _facts(order: Row, shop: MagentoSource, subject: Subject, *, history: bool) 
         yield told("cancelled", changed, {"order_id": number})
     elif state == "closed":
         yield told("refunded", changed, {"order_id": number})
+
+
+def _state(order: Row) -> str:
+    return text(order, "state") or text(order, "status")
 
 
 def _is_complete(order: Row, state: str, shop: MagentoSource) -> bool:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from schemas.events import Event
 from schemas.products import Product
 from schemas.wire import checked_product
 from streams.connect.connector import ShopNews
 from streams.connect.facts import source_of
-from streams.connect.json_fields import Row, text, whole
+from streams.connect.json_fields import Row, inside, text, whole
 from streams.connect.magento.carts import facts_of_cart
 from streams.connect.magento.orders import (
     MagentoSource,
     facts_of_credit_memo,
     facts_of_order,
     facts_of_shipment,
+    paid_at,
+    waits,
+    was_unpaid,
 )
 from streams.connect.magento.people import facts_of_customer, facts_of_subscriber, is_subscribed
 from streams.connect.magento.products import Prices, category_ids, fed_product
 from streams.connect.magento.rest import Rest
 from streams.connect.magento.settings import MagentoConnection
-from streams.connect.row_news import fed, told
+from streams.connect.polled_connector import UNKNOWN, Before
+from streams.connect.row_news import RowsOf, fed, told
+from streams.connect.shop_memory import ShopNotes
 
 KIND = "magento"
 MOST_CATEGORIES = 10_000
@@ -44,12 +49,12 @@ class MagentoReading:
         *,
         now: int,
         history: bool = False,
-        subscribed: Mapping[int, bool] | None = None,
+        before: Before = UNKNOWN,
     ) -> ShopNews:
         """Return what the rows of a resource tell.
 
-        `now`: ms. `history`: all of it is told at once. `subscribed`: what was known of customers
-        before. Raises ShopUnavailable.
+        `now`: ms. `history`: all of it is told at once. `before`: what was known of them. Raises
+        ShopUnavailable.
         """
         match resource:
             case "shipments" | "creditmemos":
@@ -57,30 +62,54 @@ class MagentoReading:
             case "products":
                 return await self._products(found, now)
             case "orders":
-                return told(
-                    found,
-                    lambda row: facts_of_order(row, self.shop, history=history),
-                    "customer_id",
-                )
+                return self._orders(found, before.waiting, history=history)
             case "customers":
-                return self._customers(found, subscribed or {}, history=history)
+                return self._customers(found, before.subscribed, history=history)
+            case "subscribers":
+                whose = RowsOf(resource, self._whose("customer_id", "subscriber_email"))
+                return told(found, lambda row: facts_of_subscriber(row, self.shop), whose)
             case _:
-                tell = facts_of_subscriber if resource == "subscribers" else facts_of_cart
-                return told(found, lambda row: tell(row, self.shop))
+                whose = RowsOf(resource, self._owner_of_cart)
+                return told(found, lambda row: facts_of_cart(row, self.shop), whose)
 
-    def subscriptions(self, found: Sequence[Row]) -> dict[int, bool]:
-        """Return what customers' rows say of their subscriptions."""
-        said = {_customer_id(row): is_subscribed(row) for row in found}
-        return {id_: each for id_, each in said.items() if id_ and each is not None}
+    def notes(self, resource: str, found: Sequence[Row]) -> ShopNotes:
+        """Return what a later look has to know of rows that were understood."""
+        notes = ShopNotes()
+        if resource == "customers":
+            said = {_id(row): is_subscribed(row) for row in found}
+            notes.subscribed = {id_: each for id_, each in said.items() if id_ and each is not None}
+        elif resource == "orders":
+            notes.waiting = {id_: waits(row, self.shop) for row in found if (id_ := _id(row))}
+        return notes
+
+    def _orders(self, found: Sequence[Row], waiting: Collection[int], *, history: bool) -> ShopNews:
+        whose = RowsOf("orders", self._whose("customer_id", "customer_email"), "entity_id")
+        news = told(found, lambda row: facts_of_order(row, self.shop, history=history), whose)
+        for row in found:
+            if _id(row) in waiting or was_unpaid(row, self.shop):
+                news.became |= paid_at(row, self.shop)
+        return news
 
     def _customers(
         self, found: Sequence[Row], before: Mapping[int, bool], *, history: bool
     ) -> ShopNews:
         def customer(row: Row) -> list[Event]:
-            known = before.get(_customer_id(row))
+            known = before.get(_id(row))
             return facts_of_customer(row, self.shop, was_subscribed=known, history=history)
 
-        return told(found, customer)
+        return told(
+            found,
+            customer,
+            RowsOf("customers", lambda row: self.shop.key(_id(row), text(row, "email"))),
+        )
+
+    def _whose(self, customer: str, address: str) -> Callable[[Row], bytes | None]:
+        return lambda row: self.shop.key(whole(row, customer), text(row, address))
+
+    def _owner_of_cart(self, quote: Row) -> bytes | None:
+        customer = inside(quote, "customer")
+        address = text(customer, "email") or text(inside(quote, "billing_address"), "email")
+        return self.shop.key(whole(customer, "id"), address)
 
     async def _of_orders(self, resource: str, found: Sequence[Row]) -> ShopNews:
         tell = facts_of_shipment if resource == "shipments" else facts_of_credit_memo
@@ -96,7 +125,11 @@ class MagentoReading:
                 raise ValueError(f"order_id: there is no order {row.get('order_id')!r}"[:100])
             return tell(row, order, self.shop)
 
-        return told(found, of_its_order)
+        def whose(row: Row) -> bytes | None:
+            order = orders.get(whole(row, "order_id"), row)
+            return self.shop.key(whole(order, "customer_id"), text(order, "customer_email"))
+
+        return told(found, of_its_order, RowsOf(resource, whose, "entity_id"))
 
     async def _products(self, found: Sequence[Row], now: int) -> ShopNews:
         wanted = {id_ for row in found for id_ in category_ids(row)} - self._categories.keys()
@@ -110,7 +143,7 @@ class MagentoReading:
                 return None
             return checked_product(data, self.shop.notation, self.shop.source)[0]
 
-        return fed(found, product)
+        return fed(found, product, RowsOf("products"))
 
 
 async def read_shop(rest: Rest, connection: MagentoConnection) -> MagentoReading:
@@ -139,5 +172,5 @@ async def read_shop(rest: Rest, connection: MagentoConnection) -> MagentoReading
     return MagentoReading(rest, shop)
 
 
-def _customer_id(row: Row) -> int:
+def _id(row: Row) -> int:
     return whole(row, "id") or whole(row, "entity_id")

@@ -23,13 +23,15 @@ from streams.connect.connector import (
     UnreadResource,
     not_asked,
 )
+from streams.connect.json_fields import text
 from streams.connect.keyset import Keyset
-from streams.connect.polled_connector import PolledConnector, RowsPage
+from streams.connect.polled_connector import Before, PolledConnector, RowsPage
 from streams.connect.prestashop.reading import PrestaShopReading, read_shop
 from streams.connect.prestashop.receiver import (
     NEWSLETTER,
     SIGNATURE,
     TIMESTAMP,
+    Push,
     facts_of_sign_up,
     read_push,
 )
@@ -42,10 +44,11 @@ from streams.connect.prestashop.web_service import (
     between,
     one_of,
 )
-from streams.connect.row_news import told
+from streams.connect.row_news import RowsOf, told
 from streams.connect.shop_api import ShopApi
 from streams.connect.signatures import is_signed_timestamped
 from streams.connect.walk import begin, places
+from streams.connect.webhook_bodies import read_body
 from streams.operate.check import Check, CheckStatus
 from streams.settings.secret_references import SecretsInUse
 
@@ -93,28 +96,41 @@ class PrestaShopConnector(PolledConnector):
         try:
             push = read_push(delivery.body)
         except Unreadable as why:
-            return DeliveryAnswer(
-                "unreadable", ShopNews(unread=[UnreadResource(delivery.body, why)])
-            )
+            unread = [UnreadResource(delivery.body, why)]  # objects without data are nobody's
+            return DeliveryAnswer("unreadable", ShopNews(unread=unread), "push")
         if push.test:
             return DeliveryAnswer("tested", topic="test", body={SELF_TEST: push.test})
         try:
             async with asyncio.timeout(PUSH_SECONDS):
                 reading = await self._known(delivery.received)
                 if push.resource == NEWSLETTER:
-                    return _sign_ups(push.rows, reading)
-                query = {"filter[id]": one_of(push.ids), **_besides(push.resource, reading)}
-                found = await self._service.rows(push.resource, query)
-                now = self._shop_time(delivery.received)
-                # A no to the newsletter is told by the poll, which knows whether it is a new one.
-                told_before = dict.fromkeys(push.ids, False)
-                news = await reading.news(push.resource, found, now=now, subscribed=told_before)
+                    news = _sign_ups(push.rows, reading)
+                    is_read: DeliveryOutcome = "taken" if news.events else "unreadable"
+                    return DeliveryAnswer(is_read, news, topic=NEWSLETTER)
+                news = await self._pushed(push, reading, delivery.received)
         except TimeoutError:
             raise ShopUnavailable(f"{push.resource}: no answer within {PUSH_SECONDS} s") from None
         except ShopRefuses as error:
             raise ShopUnavailable(str(error)) from None  # once the key may, it is read
         outcome: DeliveryOutcome = "taken" if news.events or news.products else "passed_over"
         return DeliveryAnswer(outcome, news, topic=push.resource)
+
+    async def read_again(self, resource: str, body: bytes, *, time: int, history: bool) -> ShopNews:
+        """Read a row that could not be understood when it came. Raises Unreadable, ShopUnavailable,
+        ShopRefuses."""
+        row, reading = read_body(body), await self._known(self._clock.now())
+        if resource == NEWSLETTER:
+            return _sign_ups([row], reading)
+        now = self._shop_time(time) + AHEAD_MS
+        return await self._again(resource, row, reading, now=now, history=history)
+
+    async def receive_again(self, topic: str, body: bytes, *, time: int) -> ShopNews | None:
+        """Read a push that could not be understood when it came. Raises Unreadable,
+        ShopUnavailable, ShopRefuses."""
+        push, reading = read_push(body), await self._known(self._clock.now())
+        if push.resource == NEWSLETTER:
+            return _sign_ups(push.rows, reading)
+        return None if push.test else await self._pushed(push, reading, time)
 
     async def changed(
         self, resource: str, cursor: str, *, since: int, now: int
@@ -185,6 +201,15 @@ class PrestaShopConnector(PolledConnector):
         """Hang up."""
         await super().close()
         await self._api.close()
+
+    async def _pushed(self, push: Push, reading: PrestaShopReading, received: int) -> ShopNews:
+        """Return what the objects tell that a push names. Raises ShopUnavailable, ShopRefuses."""
+        query = {"filter[id]": one_of(push.ids), **_besides(push.resource, reading)}
+        found = await self._service.rows(push.resource, query)
+        # A no to the newsletter is told by the poll, which knows whether it is a new one.
+        before = Before(dict.fromkeys(push.ids, False), ())
+        now = self._shop_time(received)
+        return await reading.news(push.resource, found, now=now, before=before)
 
     async def _page(self, resource: str, query: Mapping[str, str], size: int) -> RowsPage:
         rows = await self._service.rows(resource, query)
@@ -260,10 +285,9 @@ def connector(connection: ShopConnection, clock: Clock) -> PrestaShopConnector:
     return PrestaShopConnector(connection, clock)
 
 
-def _sign_ups(rows: Sequence[Mapping[str, object]], reading: PrestaShopReading) -> DeliveryAnswer:
-    news = told(rows, lambda row: facts_of_sign_up(row, reading.shop))
-    outcome: DeliveryOutcome = "taken" if news.events else "unreadable"
-    return DeliveryAnswer(outcome, news, topic=NEWSLETTER)
+def _sign_ups(rows: Sequence[Mapping[str, object]], reading: PrestaShopReading) -> ShopNews:
+    whose = RowsOf(NEWSLETTER, lambda row: reading.shop.key(0, text(row, "email")))
+    return told(rows, lambda row: facts_of_sign_up(row, reading.shop), whose)
 
 
 def _changed_query(keyset: Keyset) -> dict[str, str]:

@@ -103,6 +103,18 @@ def facts_of_order(
     return list(_facts(order, joined, shop, subject, placed, passed, history=history))
 
 
+def paid_at(order: Row, joined: Joined, shop: PrestaShopSource, *, now: int) -> dict[str, int]:
+    """Return when an order was paid for, ms by the id of its purchase, as the first of its states
+    says that is; nothing of one that waits or can't be read."""
+    try:
+        placed = instant_of(text(order, "date_add"), shop.zone, not_after=now)
+    except ValueError:
+        return {}
+    passed = _passed(order, joined.histories, shop, placed, now)
+    paid = next((each.time for each in passed if each.state.paid), None)
+    return {} if paid is None else {fact("order", whole(order, "id"), "completed"): paid}
+
+
 def facts_of_slip(
     slip: Row, order: Row, joined: Joined, shop: PrestaShopSource, *, now: int = LATEST
 ) -> list[Event]:

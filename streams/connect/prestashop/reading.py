@@ -13,7 +13,8 @@ from schemas.wire import checked_product
 from schemas.zones import read_zone
 from streams.connect.connector import ShopNews
 from streams.connect.facts import source_of
-from streams.connect.json_fields import Row, amount, inside, rows, text, whole
+from streams.connect.json_fields import NOTHING, Row, amount, flag, inside, rows, text, whole
+from streams.connect.polled_connector import UNKNOWN, Before
 from streams.connect.prestashop.carts import CartProduct, facts_of_cart
 from streams.connect.prestashop.orders import (
     Joined,
@@ -21,13 +22,15 @@ from streams.connect.prestashop.orders import (
     PrestaShopSource,
     facts_of_order,
     facts_of_slip,
+    paid_at,
 )
 from streams.connect.prestashop.people import facts_of_customer, facts_of_thread, is_subscribed
 from streams.connect.prestashop.products import PRICES, cart_product, fed_product
 from streams.connect.prestashop.settings import PrestaShopConnection
 from streams.connect.prestashop.states import CONFIGURED, Chosen, read_states
 from streams.connect.prestashop.web_service import WebService, by_id, groups, one_of, values
-from streams.connect.row_news import fed, told
+from streams.connect.row_news import RowsOf, fed, told
+from streams.connect.shop_memory import ShopNotes
 
 KIND = "prestashop"
 _SETTINGS = (*CONFIGURED, "PS_TIMEZONE", "PS_CURRENCY_DEFAULT", "PS_LANG_DEFAULT")
@@ -62,12 +65,12 @@ class PrestaShopReading:
         *,
         now: int,
         history: bool = False,
-        subscribed: Mapping[int, bool] | None = None,
+        before: Before = UNKNOWN,
     ) -> ShopNews:
         """Return what the rows of a resource tell.
 
-        `now`: ms, by the shop's clock. `history`: all of it is told at once. `subscribed`: what
-        was known of customers before. Raises ShopUnavailable.
+        `now`: ms, by the shop's clock. `history`: all of it is told at once. `before`: what was
+        known of them. Raises ShopUnavailable.
         """
         match resource:
             case "orders":
@@ -75,7 +78,7 @@ class PrestaShopReading:
             case "order_slip":
                 return await self._slips(found, now)
             case "customers":
-                return self._customers(found, now, subscribed or {}, history=history)
+                return self._customers(found, now, before.subscribed, history=history)
             case "carts":
                 return await self._carts(found, now)
             case "customer_threads":
@@ -83,10 +86,28 @@ class PrestaShopReading:
             case _:
                 return await self._products(found)
 
-    def subscriptions(self, found: Sequence[Row]) -> dict[int, bool]:
-        """Return what customers' rows say of their subscriptions."""
+    def notes(self, resource: str, found: Sequence[Row]) -> ShopNotes:
+        """Return what a later look has to know of rows that were understood. Orders are none of it:
+        they have their histories."""
+        if resource != "customers":
+            return ShopNotes()
         said = {whole(row, "id"): is_subscribed(row) for row in found}
-        return {id_: each for id_, each in said.items() if id_ and each is not None}
+        return ShopNotes({id_: each for id_, each in said.items() if id_ and each is not None})
+
+    def _whose(self, id_: int, customer: Row) -> bytes | None:
+        """Return the key of whom something of the customer with this id is about that can't be
+        read; a guest is known by the address."""
+        account = 0 if flag(customer, "is_guest") else id_
+        return self.shop.key(account, text(customer, "email"))
+
+    def _of_customer(self, resource: str, people: Mapping[int, Row]) -> RowsOf:
+        """Return what rows are that name their customer."""
+
+        def whose(row: Row) -> bytes | None:
+            id_ = whole(row, "id_customer")
+            return self._whose(id_, people.get(id_, NOTHING))
+
+        return RowsOf(resource, whose)
 
     def _customers(
         self, found: Sequence[Row], now: int, before: Mapping[int, bool], *, history: bool
@@ -95,17 +116,23 @@ class PrestaShopReading:
             known = before.get(whole(row, "id"))
             return facts_of_customer(row, self.shop, now=now, was_subscribed=known, history=history)
 
-        return told(found, customer, "id")
+        return told(
+            found, customer, RowsOf("customers", lambda row: self._whose(whole(row, "id"), row))
+        )
 
     async def _orders(self, found: Sequence[Row], now: int, *, history: bool) -> ShopNews:
         joined = await self._joined(found)
-        return told(
+        people = {whole(row, "id_customer"): joined[whole(row, "id")].customer for row in found}
+        news = told(
             found,
             lambda row: facts_of_order(
                 row, joined[whole(row, "id")], self.shop, now=now, history=history
             ),
-            "id_customer",
+            self._of_customer("orders", people),
         )
+        for row in found:
+            news.became |= paid_at(row, joined[whole(row, "id")], self.shop, now=now)
+        return news
 
     async def _joined(self, found: Sequence[Row]) -> dict[int, Joined]:
         """Return what belongs to each of these orders, by its id."""
@@ -180,7 +207,7 @@ class PrestaShopReading:
             joined = Joined(people.get(whole(slip, "id_customer"), {}))
             return facts_of_slip(slip, by_order[id_], joined, self.shop, now=now)
 
-        return told(found, of_its_order, "id_customer")
+        return told(found, of_its_order, self._of_customer("order_slip", people))
 
     async def _carts(self, found: Sequence[Row], now: int) -> ShopNews:
         known = [row for row in found if whole(row, "id_customer")]
@@ -197,6 +224,7 @@ class PrestaShopReading:
             lambda row: facts_of_cart(
                 row, people.get(whole(row, "id_customer"), {}), products, self.shop, now=now
             ),
+            self._of_customer("carts", people),
         )
         news.passed_over += len(found) - len(open_)
         return news
@@ -228,6 +256,7 @@ class PrestaShopReading:
             lambda row: facts_of_thread(
                 row, people.get(whole(row, "id_customer"), {}), self.shop, now=now
             ),
+            self._of_customer("customer_threads", people),
         )
 
     async def _products(self, found: Sequence[Row]) -> ShopNews:
@@ -237,7 +266,11 @@ class PrestaShopReading:
         for row in await self._service.of("categories", "id", missing, display="[id,name]"):
             names = cart_product(row, self.shop).name
             self._categories[whole(row, "id")] = names
-        return fed(found, lambda row: self._product(row, stocks.get(whole(row, "id"), ())))
+        return fed(
+            found,
+            lambda row: self._product(row, stocks.get(whole(row, "id"), ())),
+            RowsOf("products"),
+        )
 
     def _product(self, row: Row, stocks: Sequence[Row]) -> Product:
         data = fed_product(row, self.shop, self._categories, stocks, self.currency)

@@ -7,8 +7,6 @@ seldom needed. A shop that can't be asked tells its refunds by `orders/updated`.
 
 from __future__ import annotations
 
-import json
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,10 +24,11 @@ from streams.connect.connector import (
     ShopPage,
     ShopRefuses,
     ShopUnavailable,
-    UnreadResource,
 )
-from streams.connect.facts import Subject, source_of
+from streams.connect.facts import HISTORY_AGE_MS, Subject, fact, source_of
+from streams.connect.json_fields import whole
 from streams.connect.resources import Resource, id_of, needed_time, text, time_of
+from streams.connect.row_news import RowsOf, unread
 from streams.connect.shop_api import Pause, ShopAnswer, ShopApi
 from streams.connect.shopify import checks, subscriptions
 from streams.connect.shopify.carts import Carts, checkout_events
@@ -47,11 +46,13 @@ from streams.connect.shopify.orders import (
     refund_events,
     subject,
 )
+from streams.connect.shopify.owners import OrderOwners
+from streams.connect.shopify.payments import Payments, waits
 from streams.connect.shopify.products import products_of
 from streams.connect.shopify.settings import ShopifyConnection
 from streams.connect.shopify.topics import PLACING, TOPICS, Reads
 from streams.connect.signatures import is_signed_base64, sign_base64
-from streams.connect.webhook_bodies import answer_of
+from streams.connect.webhook_bodies import answer_of, read_body
 from streams.operate.check import Check
 from streams.settings.secret_references import SecretsInUse
 
@@ -63,8 +64,6 @@ OVERLAP_MS = 2 * MINUTE_MS
 """Read again at each poll: what is written in this second may be shown in the next one."""
 LOOK_UP_SECONDS = 3.0
 """For asking for an order within a webhook, which has five in all."""
-OWNERS_REMEMBERED = 20_000
-"""Orders whose owner is known without asking: some 5 MB."""
 
 
 def connector(
@@ -95,7 +94,8 @@ class Shopify(ShopConnector):
         )
         self.oauth = ShopApi(f"{base}/admin/oauth", self._authorization, **given)
         self.api.now = self.oauth.now = clock.now
-        self._owners: OrderedDict[str, Subject] = OrderedDict()
+        self._owners = OrderOwners(connection)
+        self._payments = Payments(self.api)
         self._carts = Carts(connection)
 
     @property
@@ -105,6 +105,7 @@ class Shopify(ShopConnector):
 
     async def close(self) -> None:
         """Hang up."""
+        await super().close()
         await self.api.close()
         await self.oauth.close()
 
@@ -123,7 +124,18 @@ class Shopify(ShopConnector):
         # One app has the same secret in all shops that have it.
         if not is_signed or headers.get(SHOP, "").strip().lower() != self.connection.shop:
             return DeliveryAnswer("unsigned")
-        return await answer_of(delivery, topic, partial(self._read, topic, delivery.received))
+        reads = TOPICS.get(topic, "nothing")
+        return await answer_of(
+            delivery,
+            topic,
+            partial(self._read, topic, delivery.received),
+            partial(self._owners.key, reads),
+        )
+
+    async def receive_again(self, topic: str, body: bytes, *, time: int) -> ShopNews | None:
+        """Read a webhook that could not be understood when it came. Raises Unreadable,
+        ShopUnavailable."""
+        return await self._read(topic, time, read_body(body))
 
     async def _read(self, topic: str, now: int, body: Resource) -> ShopNews | None:
         reads, news = TOPICS.get(topic, "nothing"), ShopNews()
@@ -131,6 +143,9 @@ class Shopify(ShopConnector):
             news.events = _EVENTS[reads](body, topic, self.connection, now)
         elif reads == "order":
             news.events = self._of_order(body, with_update=topic not in PLACING)
+            paid = await self._payments.told_by(body, topic, now=now, can_ask=self.can_ask)
+            if paid is not None:
+                news.became[_completed(body)] = paid
         elif reads == "cart" and self.connection.carts:
             news.events = self._carts.events(body, is_new=topic == "carts/create")
         elif reads == "product":
@@ -147,13 +162,13 @@ class Shopify(ShopConnector):
     def _of_order(self, order: Resource, *, with_update: bool = True) -> list[Event]:
         whose = subject(order, self.connection)
         if whose is not None and not is_test(order):
-            self._remember(id_of(order), whose)
+            self._owners.remember(id_of(order), whose)
         return order_events(order, self.connection, with_update=with_update)
 
     async def _of_an_order(self, reads: Reads, body: Resource) -> ShopNews | None:
         """Return what a webhook tells of an order that it only names."""
         order_id = id_of(body, "order_id")
-        whose, events = self._owners.get(order_id), list[Event]()
+        whose, events = self._owners.of(order_id), list[Event]()
         if whose is None:
             order = await self._order(order_id) if self.can_ask else None
             if order is None:
@@ -190,12 +205,6 @@ class Shopify(ShopConnector):
                 return None
             raise ShopUnavailable(str(error)) from None  # once the token is right, it is told
         return answer.one("order")
-
-    def _remember(self, order_id: str, whose: Subject) -> None:
-        self._owners[order_id] = whose
-        self._owners.move_to_end(order_id)
-        if len(self._owners) > OWNERS_REMEMBERED:
-            self._owners.popitem(last=False)
 
     # Asking.
 
@@ -249,13 +258,18 @@ class Shopify(ShopConnector):
         self, resource: str, rows: Sequence[Resource], cursor: str, *, new_since: int | None = None
     ) -> ShopPage:
         """`new_since`: from when on (ms) who was created is new; None in history."""
-        news = ShopNews()
+        news, whose = ShopNews(), partial(self._owners.key, _LISTED.get(resource, "nothing"))
         for row in rows:
             try:
                 self._add(news, resource, row, new_since)
             except Unreadable as error:
-                news.unread.append(_unread(row, error))
+                news.unread.append(unread(row, error, RowsOf(resource, whose)))
         return ShopPage(news, cursor, len(rows))
+
+    async def read_again(self, resource: str, body: bytes, *, time: int, history: bool) -> ShopNews:
+        """Read a row that could not be understood when it came. Raises Unreadable."""
+        new_since = None if history else time - HISTORY_AGE_MS
+        return self._page(resource, [read_body(body)], "", new_since=new_since).news
 
     def _add(self, news: ShopNews, resource: str, row: Resource, new_since: int | None) -> None:
         if resource == "products":
@@ -270,6 +284,18 @@ class Shopify(ShopConnector):
             events = order_events(row, self.connection, with_update=new_since is not None)
             news.passed_over += not events
             news.events += events
+            if new_since is not None:
+                self._note_payment(news, row)
+
+    def _note_payment(self, news: ShopNews, order: Resource) -> None:
+        """Tell when an order was paid for that has waited: no earlier than it was looked at last,
+        and no later than it was changed."""
+        id_, is_waiting = whole(order, "id"), waits(order)
+        if is_waiting:
+            news.notes.waiting[id_] = True
+        elif self.memory.waiting([id_]):
+            news.became[_completed(order)] = needed_time(order, "updated_at", "processed_at")
+            news.notes.waiting[id_] = False
 
     # For a person.
 
@@ -292,9 +318,9 @@ class Shopify(ShopConnector):
         }
 
 
-def _unread(row: Resource, why: Unreadable) -> UnreadResource:
-    """Return a resource that can't be understood as a dead letter has it."""
-    return UnreadResource(json.dumps(row, default=str, ensure_ascii=False).encode(), why)
+def _completed(order: Resource) -> str:
+    """Return the id of the event that an order was placed."""
+    return fact("order", id_of(order), "completed")
 
 
 def _updated(row: Resource) -> str:
@@ -304,6 +330,9 @@ def _updated(row: Resource) -> str:
     except Unreadable:
         return ""
 
+
+_LISTED: Mapping[str, Reads] = {"orders": "order", "customers": "customer"}
+"""What the rows of a list are, where they are about somebody."""
 
 _EVENTS: Mapping[Reads, Callable[[Resource, str, ShopifyConnection, int], list[Event]]] = {
     "checkout": lambda body, topic, connection, _: checkout_events(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 
 from schemas.events import Event
 from schemas.instant import parse_instant, to_datetime, to_rfc3339
-from schemas.time_units import MINUTE_MS
+from schemas.time_units import HOUR_MS, MINUTE_MS
 from schemas.validation import Unreadable
 from streams.clock import Clock
 from streams.connect.connector import (
@@ -28,17 +27,19 @@ from streams.connect.connector import (
     ShopPage,
     ShopRefuses,
     ShopUnavailable,
-    UnreadResource,
     not_asked,
 )
+from streams.connect.json_fields import whole
+from streams.connect.polled_connector import id_in
 from streams.connect.resources import Resource, id_of, objects, text
+from streams.connect.row_news import RowsOf, unread
 from streams.connect.shop_api import Pause, ShopAnswer, ShopApi
 from streams.connect.shopify.checks import clock as clock_check
 from streams.connect.signatures import is_signed_base64, sign_base64
-from streams.connect.webhook_bodies import answer_of
-from streams.connect.woocommerce import webhooks
-from streams.connect.woocommerce.customers import customer_events
-from streams.connect.woocommerce.orders import order_events, paid_at
+from streams.connect.webhook_bodies import answer_of, read_body
+from streams.connect.woocommerce import consents, webhooks
+from streams.connect.woocommerce.customers import customer_events, customer_key
+from streams.connect.woocommerce.orders import order_events, order_key, paid_at
 from streams.connect.woocommerce.products import product_of
 from streams.connect.woocommerce.settings import WooCommerceConnection
 from streams.connect.woocommerce.values import utc
@@ -55,6 +56,10 @@ MOST_SAME_SECOND = 500
 LOOK_UP_SECONDS = 5.0
 """For asking when a refund was made, within a webhook, which has a minute."""
 REFUNDS_REMEMBERED = 20_000
+CONSENTS_MS = 6 * HOUR_MS
+"""Between two looks at what all customers have ticked: the shop doesn't tell who was changed."""
+CONSENTS = "consents"
+"""What is read then."""
 
 _PING = b"webhook_id="
 
@@ -69,7 +74,7 @@ def connector(
 class WooCommerce(ShopConnector):
     """One shop."""
 
-    resources = ("products", "customers", "orders")
+    resources: Sequence[str] = ("products", "customers", "orders")
     connection: WooCommerceConnection
 
     def __init__(
@@ -85,6 +90,8 @@ class WooCommerce(ShopConnector):
         self.api = ShopApi(f"{base}/wp-json/wc/v3", self._authorization, **given)
         self.api.now = clock.now
         self._refunded_at: OrderedDict[str, int] = OrderedDict()
+        if connection.consent_meta:
+            self.resources = (*self.resources, CONSENTS)
 
     @property
     def can_ask(self) -> bool:
@@ -93,6 +100,7 @@ class WooCommerce(ShopConnector):
 
     async def close(self) -> None:
         """Hang up."""
+        await super().close()
         await self.api.close()
 
     def _authorization(self) -> Mapping[str, str]:
@@ -112,7 +120,22 @@ class WooCommerce(ShopConnector):
             return DeliveryAnswer("ignored", topic="ping", verified=False)
         if not is_signed_base64(body, headers.get(SIGNATURE, ""), self._signing()):
             return DeliveryAnswer("unsigned")
-        return await answer_of(delivery, topic, partial(self._read, topic))
+        whose = partial(self._key, topic.partition(".")[0])
+        return await answer_of(delivery, topic, partial(self._read, topic), whose)
+
+    async def receive_again(self, topic: str, body: bytes, *, time: int) -> ShopNews | None:
+        """Read a webhook that could not be understood when it came. Raises Unreadable,
+        ShopUnavailable."""
+        del time  # nothing that a webhook tells is of when it came
+        return await self._read(topic, read_body(body))
+
+    def _key(self, about: str, resource: Resource) -> bytes | None:
+        """Return the key of whom a resource is about that can't be read."""
+        if about in ("order", "orders"):
+            return order_key(resource, self.connection)
+        if about in ("customer", "customers"):
+            return customer_key(resource, self.connection)
+        return None
 
     def _signing(self) -> list[bytes]:
         """Return what may have signed: WordPress signs with the secret as it is once entities are
@@ -135,8 +158,11 @@ class WooCommerce(ShopConnector):
             news.events = await self._of_order(resource, seconds=LOOK_UP_SECONDS)
             news.became = paid_at(resource)
         elif about == "customer" and is_there:
+            # What an account has ticked since it was made, and when, is found out by polls.
             is_new = what == "created"
-            news.events = customer_events(resource, self.connection, is_new=is_new)
+            news.events = customer_events(
+                resource, self.connection, is_new=is_new, with_consent=is_new or not self.can_ask
+            )
         else:
             return None
         return news
@@ -180,6 +206,10 @@ class WooCommerce(ShopConnector):
     ) -> AsyncIterator[ShopPage]:
         """Yield what was modified since; of customers those who are new, since the shop tells no
         more."""
+        if resource == CONSENTS:
+            async for page in self._consents(cursor, now):
+                yield page
+            return
         start = parse_instant(cursor) - OVERLAP_MS if cursor else since
         if resource == "customers":
             async for page in self._new_customers(cursor, start, now):
@@ -193,6 +223,8 @@ class WooCommerce(ShopConnector):
 
     async def history(self, resource: str, cursor: str) -> AsyncIterator[ShopPage]:
         """Yield all there is, the oldest first."""
+        if resource == CONSENTS:
+            return  # customers tell it
         if resource == "customers":
             first = int(cursor) if cursor.isascii() and cursor.isdigit() else 1
             async for rows, page, total in self._numbered("customers", first, "registered_date"):
@@ -260,6 +292,31 @@ class WooCommerce(ShopConnector):
                 break
         yield ShopPage(ShopNews(), latest, 0)
 
+    async def _consents(self, cursor: str, now: int) -> AsyncIterator[ShopPage]:
+        """Yield what customers have ticked, or not any more, since they were looked at last, when
+        that is due. A change counts from this look (`now`), since nobody says when it was made."""
+        began, _, number = cursor.partition(":")
+        if number == "end" and now - id_in(began) < CONSENTS_MS:
+            return
+        if number in ("", "end"):
+            began, number = str(now), "1"
+        async for rows, page, _ in self._numbered("customers", id_in(number), "registered_date"):
+            ids = [whole(row, "id") for row in rows]
+            before, news = self.memory.subscribed(ids), ShopNews()
+            for id_, row in zip(ids, rows, strict=True):
+                ticked = consents.ticked(row, self.connection)
+                if ticked is None or ticked == before.get(id_):
+                    continue
+                try:
+                    news.events += consents.changed(
+                        row, self.connection, now=now, ticked=ticked, before=before.get(id_)
+                    )
+                except Unreadable:
+                    continue  # the customer can't be read, which is told elsewhere
+                news.notes.subscribed[id_] = ticked
+            yield ShopPage(news, f"{began}:{page + 1}", len(rows))
+        yield ShopPage(ShopNews(), f"{began}:end", 0)
+
     async def _numbered(
         self, resource: str, page: int, by: str, *, newest: bool = False
     ) -> AsyncIterator[tuple[Sequence[Resource], int, int | None]]:
@@ -285,14 +342,20 @@ class WooCommerce(ShopConnector):
     async def _page(
         self, resource: str, rows: Sequence[Resource], cursor: str, *, with_update: bool
     ) -> ShopPage:
-        news = ShopNews()
+        news, rows_of = ShopNews(), RowsOf(resource, partial(self._key, resource))
         for row in rows:
             try:
                 await self._add(news, resource, row, with_update=with_update)
             except Unreadable as error:
-                body = json.dumps(row, default=str, ensure_ascii=False).encode()
-                news.unread.append(UnreadResource(body, error))
+                news.unread.append(unread(row, error, rows_of))
         return ShopPage(news, cursor, len(rows))
+
+    async def read_again(self, resource: str, body: bytes, *, time: int, history: bool) -> ShopNews:
+        """Read a row that could not be understood when it came. Raises Unreadable,
+        ShopUnavailable."""
+        del time  # nothing that a row tells is of when it came
+        page = await self._page(resource, [read_body(body)], "", with_update=not history)
+        return page.news
 
     async def _add(
         self, news: ShopNews, resource: str, row: Resource, *, with_update: bool
@@ -301,7 +364,14 @@ class WooCommerce(ShopConnector):
             found = product_of(row, self.connection)
             news.products += [] if found is None else [found]
         elif resource == "customers":
-            news.events += customer_events(row, self.connection, is_new=with_update)
+            ticked = consents.ticked(row, self.connection)
+            # The newest accounts are read again and again: what they tick by then is a change.
+            is_known = with_update and bool(self.memory.subscribed([whole(row, "id")]))
+            news.events += customer_events(
+                row, self.connection, is_new=with_update, with_consent=not is_known
+            )
+            if ticked is not None:
+                news.notes.seen[whole(row, "id")] = ticked
         else:
             events = await self._of_order(row, with_update=with_update)
             news.passed_over += not events

@@ -14,7 +14,15 @@ from typing import Any
 from schemas.events import Event
 from schemas.instant import to_rfc3339
 from schemas.validation import Unreadable
-from streams.connect.facts import Subject, content_digest, event_of, fact, source_of, subject_of
+from streams.connect.facts import (
+    Subject,
+    content_digest,
+    event_of,
+    fact,
+    key_of,
+    source_of,
+    subject_of,
+)
 from streams.connect.resources import Resource, amount, an_object, id_of, objects, plain_sum, text
 from streams.connect.woocommerce.consents import consent_events
 from streams.connect.woocommerce.settings import WooCommerceConnection
@@ -40,6 +48,12 @@ def subject(order: Resource, connection: WooCommerceConnection) -> Subject | Non
         prefix=connection.customer_prefix,
         visitor=meta(order, connection.anonymous_meta),
     )
+
+
+def order_key(order: Resource, connection: WooCommerceConnection) -> bytes | None:
+    """Return the key of whose an order is that can't be read."""
+    address = text(an_object(order, "billing"), "email")
+    return key_of(text(order, "customer_id"), address, prefix=connection.customer_prefix)
 
 
 def order_events(

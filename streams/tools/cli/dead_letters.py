@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schemas.dead_letters import NO_PARTITION, DeadLetter
+from schemas.dead_letters import NO_PARTITION, DeadLetter, shop_resource
 from schemas.instant import to_rfc3339
+from schemas.records import OutRecord
 from schemas.reference import shown
+from streams.clock import SystemClock
+from streams.log import Log
 from streams.operate.dead_letters import ResendReport, find_letter, open_letters, resend
 from streams.runtime.factories import notation, record_signer
 from streams.settings import Settings
@@ -30,6 +34,7 @@ from streams.tools.event_types import suggestion
 
 if TYPE_CHECKING:
     from streams.connect.mappings.resending import LetterMapper
+    from streams.connect.shop_letters import ShopLetters
 
 Reason = Annotated[str | None, typer.Option(help="Only those refused for this reason.")]
 
@@ -116,13 +121,20 @@ def resend_letters(
                 found = {letter.id async for letter in open_letters(log, wanted)}
                 if missing := sorted(chosen - found):
                     raise UserError(f"not open, or no such letter: {', '.join(missing)}")
-            again = _map_again(settings)
+            mapper, shops = _map_again(settings), _shop_letters(settings, log)
+
+            async def read_again(letter: DeadLetter) -> list[OutRecord]:
+                came = shop_resource(letter)
+                return await (mapper.map(letter) if came is None else shops.read(letter, came))
+
+            signer = partial(record_signer, settings)
             try:
-                return await resend(
-                    log, wanted, lambda: record_signer(settings), notation(settings), again.map
-                )
+                report = await resend(log, wanted, signer, notation(settings), read_again)
+                shops.heard()
             finally:
-                await again.stop()
+                await mapper.stop()
+                await shops.stop()
+            return report
 
     report = run(send_again())
     if as_json:
@@ -142,6 +154,19 @@ def _map_again(settings: Settings) -> LetterMapper:
     from streams.connect.mappings.resending import LetterMapper  # noqa: PLC0415  # as above
 
     return LetterMapper(read_mappings(settings), notation(settings))
+
+
+def _shop_letters(settings: Settings, log: Log) -> ShopLetters:
+    from streams.connect.connections import read_connections  # noqa: PLC0415  # as above
+    from streams.connect.shop_letters import ShopLetters  # noqa: PLC0415  # as above
+
+    return ShopLetters(
+        log,
+        partial(read_connections, settings),
+        clock=SystemClock(),
+        signer=partial(record_signer, settings),
+        data_dir=settings.data_dir,
+    )
 
 
 async def _open(
@@ -164,14 +189,20 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
 
 
 def _origin(letter: DeadLetter) -> str:
+    if (came := shop_resource(letter)) is not None:
+        what = came.resource or "webhook"
+        by = f" in {came.topic}" if came.topic else ""
+        return f"{what} {came.id}".strip() + f"{by} of {came.connection}"
     if letter.origin.partition == NO_PARTITION:
         return f"line {letter.origin.offset} of a file"
     return f"{letter.origin.topic} {letter.origin.partition}:{letter.origin.offset}"
 
 
 def _as_dict(letter: DeadLetter) -> dict[str, Any]:
+    came = shop_resource(letter)
     return {
         "id": letter.id,
+        "shop": None if came is None else came._asdict(),
         "time": to_rfc3339(letter.time),
         "topic": letter.origin.topic,
         "partition": letter.origin.partition,
