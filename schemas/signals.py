@@ -112,6 +112,20 @@ class SegmentChanged(BaseModel):
     change: Literal["entered", "left"]
 
 
+class TagChanged(BaseModel):
+    """A tag was put on the customer, or is gone: by a workflow, the shop, or since its time is
+    over."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    signal: Literal["tag.changed"] = "tag.changed"
+    id: str
+    time: Instant
+    customer: str
+    tag: str
+    change: Literal["added", "removed"]
+
+
 class CustomerErased(BaseModel):
     """The customer asked to be forgotten: downstream systems do the same."""
 
@@ -163,15 +177,34 @@ class DataExported(BaseModel):
     customer: str
 
 
+class AudienceExported(BaseModel):
+    """The customer is in a file for an advertising platform, as a hash (`ritorno audience`)."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    signal: Literal["audience.exported"] = "audience.exported"
+    id: str
+    time: Instant
+    customer: str
+    export: str
+    """The same for all who are in that file."""
+    segment: str
+    format: str
+    by: str
+    """Who has written it."""
+
+
 Signal = Annotated[
     ScoreChanged
     | SegmentChanged
+    | TagChanged
     | TierChanged
     | CouponChanged
     | OrderNoticed
     | CustomerErased
     | DataRequested
     | DataExported
+    | AudienceExported
     | SalesAlert,
     Field(discriminator="signal"),
 ]

@@ -58,7 +58,8 @@ without a key, in every partition, that mails are to be held or let go (`schemas
 
 CUSTOMER_SIGNALS = names.CUSTOMER_SIGNALS
 """Key: customer id. What changed about a customer: score, tier… for systems downstream, that a copy
-was handed out (`ritorno privacy export`), and the erasures that ERASER is to carry out."""
+was handed out (`ritorno privacy export`, `ritorno audience export`), and the erasures that ERASER
+is to carry out."""
 
 FACTS = names.FACTS
 """What happened to the business, each fact once (`schemas/facts.py`; key: the person's pseudonym);
@@ -214,7 +215,7 @@ COMMANDS = DoorSpec(
     writes=(
         CUSTOMER_EVENTS,  # publish, customer retry, privacy, suppressions remove, doctor's tick…
         SEND_COMMANDS,  # mail pause, mail release
-        CUSTOMER_SIGNALS,  # privacy export
+        CUSTOMER_SIGNALS,  # privacy export, audience export
         WORKFLOWS,
         PRODUCTS,
         DEAD_LETTERS,  # what was sent again, or could not be taken

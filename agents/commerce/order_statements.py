@@ -19,6 +19,7 @@ from agents.commerce.line_items import name_text, url_text
 from agents.commerce.order_words import Meaning
 from schemas.bounds import fits
 from schemas.customer.shopping import (
+    NUMBER_BYTES,
     ORDER_LINES_KEPT,
     REFUNDS_KEPT,
     TRACKING_BYTES,
@@ -45,6 +46,7 @@ FIELDS = (
     "carrier",
     "url",
     "email",
+    "number",
 )
 """What the latest statement says that has it. Kept records know them by their place, so none is
 ever moved or taken away."""
@@ -239,7 +241,14 @@ def _of_tracking(data: OrderCompleted | OrderProgress, shop: str) -> Order:
         carrier=name_text(data.carrier),
         url=url_text(data.order_url),
         shop=shop,
+        number=_number(data),
     )
+
+
+def _number(data: OrderCompleted | OrderProgress) -> str:
+    """Return the number by which the customer knows an order, empty where that is its id."""
+    number = data.order_number or ""
+    return number if number != data.order_id and fits(number, NUMBER_BYTES) else ""
 
 
 def _named(said: Order) -> int:

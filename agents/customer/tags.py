@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from agents.context import Context, DomainEvent
 from agents.customer import statements
+from agents.digests import derived_id
+from agents.effects import signal
 from schemas.bounds import cut, kept_bytes
 from schemas.customer import Customer
 from schemas.customer.person import TAG_BYTES, TAGS_KEPT, TAGS_TOTAL_BYTES, CustomerTag, StatedAt
 from schemas.events.odd import OddField, shown
+from schemas.signals import TagChanged
 from schemas.stored import NEVER
 
 EXPIRY = ":tags"
@@ -33,7 +36,7 @@ def state(customer: Customer, given: Any, said: StatedAt, context: Context) -> N
     statements.note(customer, "tags", said)
     for name in sorted(before.difference(names)):
         del customer.tags[name]
-        context.caused.append(DomainEvent(f"tag:{name}:removed", context.now, data={"tag": name}))
+        _tell(customer, name, "removed", context.now, context)
     for name in names:
         if name not in customer.tags:
             add(customer, name, None, context, by_shop=True)
@@ -71,7 +74,7 @@ def add(
     customer.tags[name] = CustomerTag(context.now, expires, by_shop)
     _fit(customer)
     _await(customer)
-    context.caused.append(DomainEvent(f"tag:{name}:added", context.now, data={"tag": name}))
+    _tell(customer, name, "added", context.now, context)
 
 
 def remove(customer: Customer, pattern: str, context: Context) -> list[str]:
@@ -82,7 +85,7 @@ def remove(customer: Customer, pattern: str, context: Context) -> list[str]:
         names = [pattern] if pattern in customer.tags else []
     for name in names:
         del customer.tags[name]
-        context.caused.append(DomainEvent(f"tag:{name}:removed", context.now, data={"tag": name}))
+        _tell(customer, name, "removed", context.now, context)
     return names
 
 
@@ -90,7 +93,7 @@ def expire(customer: Customer, context: Context) -> None:
     """Take off those whose time is over."""
     for name in sorted(name for name, tag in customer.tags.items() if tag.expires <= context.now):
         due = customer.tags.pop(name).expires
-        context.caused.append(DomainEvent(f"tag:{name}:removed", due, data={"tag": name}))
+        _tell(customer, name, "removed", due, context)
     _await(customer)
 
 
@@ -103,6 +106,17 @@ def adopt(customer: Customer, visitor: Customer) -> None:
     customer.tags = {name: customer.tags[name] for name in latest[-TAGS_KEPT:]}
     _fit(customer)
     _await(customer)
+
+
+def _tell(
+    customer: Customer, name: str, change: Literal["added", "removed"], time: int, context: Context
+) -> None:
+    """Tell workflows, by when it was, and other systems."""
+    key = f"tag:{name}:{change}"
+    id_ = derived_id(customer.key, key, context.cause, str(context.now))
+    told = TagChanged(id=id_, time=context.now, customer=customer.key, tag=name, change=change)
+    context.effects.append(signal(told))
+    context.caused.append(DomainEvent(key, time, data={"tag": name}))
 
 
 def _fit(customer: Customer) -> None:

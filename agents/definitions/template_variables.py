@@ -28,7 +28,10 @@ shows more, and a command has to fit into a record of the log; what comes last i
 _FEW = 20
 """Lines that never take more, whatever shop and feed say of them."""
 
-PROGRESS = ("carrier", "tracking_number", "tracking_url", "order_url", "estimated_delivery")
+PROGRESS = (
+    "carrier", "tracking_number", "tracking_url", "order_url", "order_number",
+    "estimated_delivery",
+)  # fmt: skip
 """Properties by which an event tells how far an order is."""
 
 
@@ -68,6 +71,7 @@ def order(shown: Order, lines: Iterable[LineItem], catalogue: Catalogue) -> Json
     """Return the order, of whose lines these are shown."""
     return {
         "id": shown.id,
+        "number": shown.number or shown.id,
         "time": to_rfc3339(shown.time),
         "url": shown.url,
         "currency": shown.currency,
@@ -87,7 +91,8 @@ def order(shown: Order, lines: Iterable[LineItem], catalogue: Catalogue) -> Json
 def unknown_order(order_id: str, event: Mapping[str, JsonValue]) -> JsonValue:
     """Return what an event has said of an order that was placed before we were told of orders."""
     said = {name: event.get(name) for name in PROGRESS}
-    return {"id": order_id, "url": said.pop("order_url"), **said}
+    number = said.pop("order_number") or order_id
+    return {"id": order_id, "number": number, "url": said.pop("order_url"), **said}
 
 
 def favourite(lines: Sequence[LineItem], currency: str, catalogue: Catalogue) -> JsonValue:

@@ -119,6 +119,13 @@ def _about(customer: Customer, run: Run, message: dict[str, str]) -> dict[str, A
         },
         "workflow": run.workflow,
         "order_id": run.order_id,
+        "order_number": _number(customer, run),
         "message": message,
         "event": run.event,
     }
+
+
+def _number(customer: Customer, run: Run) -> str:
+    """Return the number by which the customer knows the order of a run, else its id."""
+    order = customer.order(run.order_id, run.shop or None) if run.order_id else None
+    return run.order_id if order is None else order.number or order.id

@@ -49,6 +49,8 @@ TRACKING_BYTES = 1_000
 """Of the address at which a carrier shows where a parcel is."""
 CART_URL_BYTES = 2_048
 """Of the cart's address, which may hold the cart itself."""
+NUMBER_BYTES = 64
+"""Of an order's number; a longer one is left out, and the order is called by its id."""
 CODE_BYTES = 64
 """Of a coupon's code."""
 CURRENCIES_KEPT = 6
@@ -257,6 +259,8 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     booked: Annotated[dict[int, int], InNumber(REFUNDS_KEPT + 1)] | None = None
     """Loyalty points that it has added, by month, less those that its refunds took; None in records
     of before."""
+    number: Annotated[str, InBytes(NUMBER_BYTES)] = ""
+    """As the customer knows it, `#1001`; empty where that is `id`."""
 
     def kept(self) -> list[LineItem]:
         """Return what the customer has bought and not given back."""

@@ -140,6 +140,8 @@ class OrderCompleted(OrderContact):
     again with another content it is an update."""
 
     order_id: Id
+    order_number: Code | None = None
+    """As the customer knows it, `#1001`, where `order_id` is the platform's own."""
     checkout_id: Id | None = None
     cart_id: Id | None = None
     subtotal: Amount | None = None
@@ -229,6 +231,7 @@ class OrderProgress(OrderContact):
     it leaves out stays. `products` are all lines of an updated order, and what one parcel holds."""
 
     order_id: Id
+    order_number: Code | None = None
     status: Text | None = Field(
         default=None, validation_alias=AliasChoices("status", "order_status", "financial_status")
     )
@@ -290,6 +293,7 @@ class OrderReversed(Payload):
     """An order was cancelled or refunded, wholly or in part: by an amount, by lines, or both."""
 
     order_id: Id
+    order_number: Code | None = None
     refund_id: Id | None = None
     total: Deduction | None = Field(
         default=None, validation_alias=AliasChoices("total", AliasPath("transactions", 0, "amount"))

@@ -31,11 +31,13 @@ def happened(
     *,
     name: str = "",
     currency: str | None = None,
+    number: str | None = None,
     notes: Sequence[str] = (),
 ) -> str:
     """Return what happened in a line. `name`: what the shop calls an event of its own; `currency`:
-    of an amount that names none; `notes`: what else there is to know."""
-    parts = [part for part in _details(event, currency, language) if part]
+    of an amount that names none; `number`: of its order, where it isn't known by its id; `notes`:
+    what else there is to know."""
+    parts = [part for part in _details(event, currency, number, language) if part]
     known = _OF_IDENTITY.get(event.type)
     words = name or (reason(event.type, language) if known is None else message(language, known))
     text = f"{words}: {', '.join(parts)}" if parts else words
@@ -61,7 +63,9 @@ def _oddity(odd: OddField, language: Language) -> str:
     return message(language, id_, field=odd.field, value=odd.value, problem=problem)
 
 
-def _details(event: Event, currency: str | None, language: Language) -> Iterator[str]:
+def _details(
+    event: Event, currency: str | None, number: str | None, language: Language
+) -> Iterator[str]:
     data: Any = event.data
     name = getattr(data, "name", None) if hasattr(data, "product_id") else None
     product = name or getattr(data, "product_id", None)
@@ -70,6 +74,8 @@ def _details(event: Event, currency: str | None, language: Language) -> Iterator
         yield f"{exact(quantity)} × {product}" if event.type.startswith("cart.") else str(product)
     for field in _ABOUT:
         value = getattr(data, field, None)
+        if field == "order_id" and value and number and number != value:
+            value = f"{number} ({value})"
         if value:
             yield _why(str(value), event.type, language) if field == "reason" else str(value)
     if event.type == "visitor.merged":

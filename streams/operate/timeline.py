@@ -8,7 +8,7 @@ after a crash is told once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from schemas.instant import parse_instant
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.records import Record
 from schemas.reference import both, of_visitor
+from schemas.signals import SIGNAL, AudienceExported
 from schemas.stored import NEVER
 from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable, first_error
@@ -43,7 +44,8 @@ from streams.messages.translations import Language, message, title_in
 from streams.operate.declarations import Declarations
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_search import find_records
-from streams.topology import CUSTOMER_EVENTS, FACTS
+from streams.partitioner import partition_of
+from streams.topology import CUSTOMER_EVENTS, CUSTOMER_SIGNALS, FACTS
 
 _TOLD = frozenset({"visitor.merged", "visitor.unlinked", "order.placed_elsewhere"})
 """What our own actors tell each other and people are told, too."""
@@ -96,6 +98,8 @@ class TimelineData:
     """With the time at which each reached the log."""
     decisions: list[Decision] = field(default_factory=list)
     waiting: list[PendingWait] = field(default_factory=list)
+    exports: list[AudienceExported] = field(default_factory=list)
+    """Audiences that the customer was handed out in."""
     unplaced: set[str] = field(default_factory=set)
     """Numbers of orders of which something was told, and that haven't come under this id."""
     declared: Declarations = field(default_factory=Declarations)
@@ -147,6 +151,7 @@ async def from_log(
         find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
     )
     _take_events(await found(CUSTOMER_EVENTS), source, notation)
+    source.exports = [each async for each in _exports(log, references, on_progress)]
     decided = {record.value: _decision(record.value or b"") for record in await found(FACTS)}
     source.decisions = sorted(
         (
@@ -294,9 +299,17 @@ def describe(
         for _, event in source.events
         if event.type == "order.completed"
     }
+    numbers = {
+        event.data.order_id: event.data.order_number
+        for _, event in source.events
+        if getattr(event.data, "order_number", None)
+    }
     for time, event in source.events:
-        line = _event_line(time, event, source, titles, currencies, language)
+        line = _event_line(time, event, source, titles, currencies, numbers, language)
         lines.append(by(source.stranger.is_about(event), line))
+    for each in source.exports:
+        told = message(language, "timeline.exported", segment=each.segment, by=each.by)
+        lines.append(TimelineEntry(each.time, "event", told, each.signal))
     for decision in source.decisions:
         line = _decision_line(decision, titles, language)
         lines.append(by(source.stranger.is_named(decision.customer), line))
@@ -312,6 +325,22 @@ def waits(waiting: PendingWait, titles: Mapping[str, str], language: Language, w
     if waiting.due >= NEVER:
         return message(language, "timeline.waits_for_event", title=title)
     return message(language, "timeline.waits_until", title=title, when=when)
+
+
+async def _exports(
+    log: Log, references: Collection[str], on_progress: OnProgress
+) -> AsyncIterator[AudienceExported]:
+    count = await log.partitions(CUSTOMER_SIGNALS)
+    partitions = {partition_of(each.encode(), count) for each in references}
+    async for record in scan(log, CUSTOMER_SIGNALS, partitions, on_progress=on_progress):
+        if (record.key or b"").decode("utf-8", "replace") not in references:
+            continue
+        try:
+            told = SIGNAL.validate_json(record.value or b"")
+        except ValidationError:
+            continue
+        if isinstance(told, AudienceExported):
+            yield told
 
 
 def _take_events(records: Iterable[Record], source: TimelineData, notation: Notation) -> None:
@@ -336,9 +365,10 @@ def _event_line(
     source: TimelineData,
     titles: Mapping[str, str],
     currencies: Mapping[str, str],
+    numbers: Mapping[str, str],
     language: Language,
 ) -> TimelineEntry:
-    """Put an event into words; `currencies`: of the orders, by number."""
+    """Put an event into words; `currencies`, `numbers`: of the orders, by id."""
     understood = source.declared.understood(event)
     event = understood or event
     notes = list(_notes(event, source, language, is_known=understood is not None, appended=time))
@@ -346,7 +376,8 @@ def _event_line(
         event,
         language,
         name=titles.get(event.type, "") if is_custom(event.type) else "",
-        currency=currencies.get(getattr(event.data, "order_id", None) or ""),
+        currency=currencies.get(order := getattr(event.data, "order_id", None) or ""),
+        number=numbers.get(order),
         notes=notes,
     )
     workflow = getattr(event.data, "workflow", "") or ""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import ValidationError
 
 from agents.mail.suppression import AddressHashes, Suppressions
 from agents.outbound.audience import (
@@ -21,16 +25,23 @@ from schemas.customer import UnreadableRecord, decode_customer
 from schemas.definitions import DEFINITION
 from schemas.definitions.shop import Segments
 from schemas.failures import InputError
+from schemas.records import OutRecord
 from schemas.reserved import SUBJECTS
+from schemas.signals import SIGNAL, AudienceExported
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.suppressions import AUDIT, read_suppression
 from streams.log import Log, OnProgress, no_progress, scan
+from streams.partitioner import partition_of
 from streams.runtime import definitions
 from streams.runtime.state.recovery import recovered_stores
-from streams.topology import CUSTOMERS_CHANGELOG, SUPPRESSIONS
+from streams.topology import CUSTOMER_SIGNALS, CUSTOMERS_CHANGELOG, SUPPRESSIONS
 
 _NOBODY = (OWN_PREFIX, *(subject.encode() for subject in SUBJECTS))
 """Begin the keys of what is no customer's."""
+
+
+TOLD_TOGETHER = 500
+"""Signals in one append: some 150 kB."""
 
 
 class AudienceReport(NamedTuple):
@@ -40,6 +51,15 @@ class AudienceReport(NamedTuple):
     with_phone: int
     left_out: dict[str, int]
     unreadable: int
+
+
+class AudienceExport(NamedTuple):
+    """What is said of a file to those who are in it."""
+
+    id: str
+    time: int
+    by: str
+    """Who writes it."""
 
 
 class UnknownSegment(InputError):
@@ -54,13 +74,15 @@ async def export_audience(
     format_: AudienceFormat,
     country: str,
     hashes: AddressHashes,
+    export: AudienceExport,
     also: tuple[str, ...] = (),
     on_progress: OnProgress = no_progress,
 ) -> AudienceReport:
     """Write the file, which is there as a whole or not at all. The same log gives the same bytes.
 
-    Customers are read a partition at a time; what is held of all are 16 bytes for each that is
-    written. Raises LogError, UnknownSegment, OSError.
+    Who is in it is told of in `customer-signals` before it is there (`AudienceExported`), so no
+    file is without a trace. Customers are read a partition at a time; what is held of all are 16
+    bytes for each that is written. Raises LogError, UnknownSegment, OSError.
     """
     await _check_segment(log, segment)
     suppressions = await _suppressions(log, hashes)
@@ -76,8 +98,8 @@ async def export_audience(
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             out = csv.writer(file, lineterminator="\n")
             out.writerow(COLUMNS[format_])
-            async for _, store in recovered_stores(log, CUSTOMERS_CHANGELOG, on_progress):
-                rows: list[AudienceRow] = []
+            async for partition, store in recovered_stores(log, CUSTOMERS_CHANGELOG, on_progress):
+                rows: list[tuple[AudienceRow, str]] = []
                 for key, stored in store.scan():
                     if key.startswith(_NOBODY) or is_erased(stored):
                         continue
@@ -90,10 +112,13 @@ async def export_audience(
                         continue
                     found = row_of(customer, selection)
                     if isinstance(found, AudienceRow):
-                        rows.append(found)
+                        rows.append((found, customer.key))
                     else:
                         counts[found] += 1
-                for row in sorted(rows):
+                traces = (_trace(who, segment, format_, export) for _, who in rows)
+                while together := list(islice(traces, TOLD_TOGETHER)):
+                    await log.append(CUSTOMER_SIGNALS, partition, together)
+                for row, _ in sorted(rows):
                     digest = bytes.fromhex(row.email)[:16]
                     if digest in known:
                         counts["twice"] += 1
@@ -108,6 +133,42 @@ async def export_audience(
     finally:
         partial.unlink(missing_ok=True)
     return AudienceReport(written, with_phone, dict(sorted(counts.items())), unreadable)
+
+
+async def exports(
+    log: Log, customer: str | None = None, on_progress: OnProgress = no_progress
+) -> list[tuple[AudienceExported, int]]:
+    """Return the files of which the log knows, oldest first, each as one of those in it was told,
+    and how many were; `customer`: only those in which somebody is. Raises LogError."""
+    found: dict[str, tuple[AudienceExported, int]] = {}
+    partitions = None
+    if customer is not None:
+        count = await log.partitions(CUSTOMER_SIGNALS)
+        partitions = [partition_of(customer.encode(), count)]
+    async for record in scan(log, CUSTOMER_SIGNALS, partitions, on_progress=on_progress):
+        if b'"audience.exported"' not in (record.value or b""):
+            continue
+        try:
+            told = SIGNAL.validate_json(record.value or b"")
+        except ValidationError:
+            continue
+        if isinstance(told, AudienceExported) and customer in (None, told.customer):
+            first, count = found.get(told.export, (told, 0))
+            found[told.export] = first, count + 1
+    return sorted(found.values(), key=lambda each: each[0].time)
+
+
+def _trace(customer: str, segment: str, format_: str, export: AudienceExport) -> OutRecord:
+    told = AudienceExported(
+        id=hashlib.blake2b(f"{export.id}\0{customer}".encode(), digest_size=16).hexdigest(),
+        time=export.time,
+        customer=customer,
+        export=export.id,
+        segment=segment,
+        format=format_,
+        by=export.by,
+    )
+    return OutRecord(customer.encode(), told.model_dump_json().encode())
 
 
 async def _check_segment(log: Log, segment: str) -> None:

@@ -43,6 +43,7 @@ FORMATS = (
         {
             "order_key": ("name",),
             "order_id": ("id", "name"),
+            "order_number": ("name",),
             "email": ("email",),
             "time": ("createdat", "processedat", "paidat"),
             "status": ("financialstatus", "statofinanziario"),
@@ -77,6 +78,7 @@ FORMATS = (
         {
             "order_key": ("orderid", "ordernumber", "numeroordine"),
             "order_id": ("orderid", "ordernumber", "numeroordine"),
+            "order_number": ("ordernumber", "numeroordine"),
             "customer_id": ("customerid", "customeruserid", "userid"),
             "email": ("emailbilling", "billingemail", "customeruseremail", "emailfatturazione"),
             "time": ("orderdategmt", "orderdate", "dataordine"),
@@ -118,6 +120,7 @@ FORMATS = (
         [("idorder",), ("totalpaidtaxincl", "totalpaid"), ("dateadd",)],
         {
             "order_id": ("idorder",),
+            "order_number": ("reference", "riferimento"),
             "customer_id": ("idcustomer",),
             "email": ("email",),
             "time": ("dateadd",),

@@ -10,6 +10,7 @@ import pytest
 from schemas.customer.person import TAGS_KEPT
 from schemas.definitions import DEFINITION, canonical
 from schemas.events.odd import OddField
+from schemas.signals import TagChanged
 from schemas.wire import parse_published
 from streams.operate.declarations import declarations
 from tests.harness import DAY, HOUR, Harness
@@ -125,3 +126,14 @@ def test_tags_are_bounded_and_survive_a_merge() -> None:
     assert len(there.customer().tags) == TAGS_KEPT
     there.at(10 * DAY)
     assert there.customer().tags == {}
+
+
+def test_other_systems_hear_of_tags() -> None:
+    harness = Harness().tell("customer.updated", tags=["lead", "vip"])
+    harness.at(HOUR).tell("customer.updated", tags=["vip"])
+    told = [
+        (each.content.tag, each.content.change)
+        for each in harness.effects
+        if isinstance(each.content, TagChanged)
+    ]
+    assert told == [("lead", "added"), ("vip", "added"), ("lead", "removed")]

@@ -14,13 +14,18 @@ from agents.mail.suppression import AddressHashes
 from agents.outbound.audience import AudienceFormat, address_of, e164, hashed
 from schemas.commands import SuppressCommand
 from streams.clock import VirtualClock
-from streams.outbound.audience import UnknownSegment, export_audience
+from streams.log import LogUnavailable, scan
+from streams.messages.translations import Language
+from streams.operate.timeline import describe, from_log
+from streams.outbound.audience import AudienceExport, UnknownSegment, export_audience, exports
 from streams.runtime.factories import signing_keys
 from streams.runtime.worker import Worker
 from streams.settings import Settings
+from streams.topology import CUSTOMER_SIGNALS
 from tests.runtime.doubles import START
 from tests.runtime.test_worker import LOOPBACK, all_done, event, tell
 
+BY_MARTA = AudienceExport("e1", START, "marta")
 LINE = {"product_id": "p1", "name": "Macchina", "price": "1200.00", "quantity": 1}
 
 
@@ -85,7 +90,7 @@ async def export(
     worker: Worker, path: Path, format_: AudienceFormat = "csv", **more: Any
 ) -> tuple[Any, list[list[str]]]:
     report = await export_audience(
-        worker.log, path, segment="vip", format_=format_, country="IT",
+        worker.log, path, segment="vip", format_=format_, country="IT", export=BY_MARTA,
         hashes=AddressHashes(signing_keys(worker.settings)), **more,
     )  # fmt: skip
     with path.open(newline="") as file:
@@ -135,6 +140,43 @@ async def test_only_who_has_consented_and_not_objected(worker: Worker, tmp_path:
     assert report.written == 0
 
 
+async def test_who_is_in_a_file_finds_it_again(worker: Worker, tmp_path: Path) -> None:
+    await tell(
+        worker.log,
+        *vip("anna", "anna@example.it"),
+        *vip("anna2", "anna@example.it"),  # the same hash is hers, too
+        *vip("bruno", "bruno@example.it", consent=False),
+    )
+    await all_done(worker)
+    await export(worker, tmp_path / "vip.csv")
+    told = [record.key async for record in scan(worker.log, CUSTOMER_SIGNALS)
+            if b"audience.exported" in (record.value or b"")]  # fmt: skip
+    assert sorted(told) == [b"anna", b"anna2"]
+    ((first, people),) = await exports(worker.log)
+    assert (first.segment, first.by, first.format, people) == ("vip", "marta", "csv", 2)
+    assert [count for _, count in await exports(worker.log, "anna2")] == [1]
+    assert await exports(worker.log, "bruno") == []
+    for who, shown in (("anna", True), ("bruno", False)):
+        lines = describe(await from_log(worker.log, who, lambda *_: None), {}, Language("en"))
+        assert any("audience vip" in each.text for each in lines) is shown
+
+
+async def test_without_a_trace_there_is_no_file(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tell(worker.log, *vip("anna", "anna@example.it"))
+    await all_done(worker)
+
+    async def append(*_: Any) -> int:
+        raise LogUnavailable("the broker is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.log, "append", append)
+        with pytest.raises(LogUnavailable):
+            await export(worker, tmp_path / "vip.csv")
+    assert not (tmp_path / "vip.csv").exists()
+
+
 async def test_each_platform_gets_its_own_form(worker: Worker, tmp_path: Path) -> None:
     await tell(worker.log, *vip("anna", "anna.rossi@gmail.com", phone="347 1234567"))
     await all_done(worker)
@@ -150,6 +192,6 @@ async def test_an_unknown_segment_is_named_and_nothing_is_left(
     with pytest.raises(UnknownSegment, match="there are: vip"):
         await export_audience(
             worker.log, tmp_path / "x.csv", segment="vips", format_="csv", country="IT",
-            hashes=AddressHashes(signing_keys(worker.settings)),
+            hashes=AddressHashes(signing_keys(worker.settings)), export=BY_MARTA,
         )  # fmt: skip
     assert not any("x.csv" in each.name for each in tmp_path.iterdir())  # noqa: ASYNC240  # a test

@@ -86,6 +86,7 @@ FULL: dict[str, Any] = {
     },
     "order": {
         "id": "2026-0042",
+        "number": "#2026-0042",
         "time": "2026-03-01T09:30:00Z",
         "url": f"{_SHOP}/orders/2026-0042",
         "currency": "EUR",

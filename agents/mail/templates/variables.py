@@ -49,6 +49,7 @@ CART: dict[str, Any] = {"id": None, "url": None, "currency": "EUR", "total": Non
 
 ORDER: dict[str, Any] = {
     "id": None,
+    "number": None,
     "time": None,
     "url": None,
     "currency": "EUR",
@@ -214,7 +215,10 @@ def _cart(value: Any, language: str) -> Any:
 
 
 def _order(value: Any, language: str) -> Any:
-    return _with_lines(ORDER, value, language)
+    order = _with_lines(ORDER, value, language)
+    if isinstance(order, dict) and order["number"] is None:
+        order["number"] = order["id"]
+    return order
 
 
 def _coupon(value: Any, language: str) -> Any:

@@ -201,6 +201,7 @@ def _order() -> Iterator[Field]:
     )
     yield of("delivered", "instant", lambda o: o.delivered or None, "when it arrived")
     yield of("tracking_number", "text", lambda o: o.tracking_number, "of its parcel")
+    yield of("number", "text", lambda o: o.number or o.id, "by which the customer knows it")
 
 
 def _of_order_amount(name: str, read: Callable[[Order], Any], about: str) -> Field:

@@ -241,6 +241,7 @@ def _described(
     return without_nothing(
         {
             "order_id": str(id_),
+            "order_number": text(order, "reference"),
             "cart_id": str(cart) if cart else "",
             "checkout_id": str(cart) if cart else "",
             "total": written(total),

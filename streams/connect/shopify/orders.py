@@ -95,6 +95,7 @@ class _OrderFacts:
     def __init__(self, order: Resource, connection: ShopifyConnection, whose: Subject) -> None:
         self.order = order
         self.id = id_of(order)
+        self.number = text(order, "name") or None
         self._connection = connection
         self._whose = whose
         self._source = source_of("shopify", connection.host)
@@ -144,7 +145,11 @@ class _OrderFacts:
         """That it will not be."""
         time = time_of(self.order, "cancelled_at")
         if time is not None:
-            data = {"order_id": self.id, "reason": text(self.order, "cancel_reason") or None}
+            data = {
+                "order_id": self.id,
+                "order_number": self.number,
+                "reason": text(self.order, "cancel_reason") or None,
+            }
             yield self._event("order.cancelled", fact("order", self.id, "cancelled"), time, data)
 
     @cached_property
@@ -154,6 +159,7 @@ class _OrderFacts:
         gateways = order.get("payment_gateway_names")
         return {
             "order_id": self.id,
+            "order_number": self.number,
             "checkout_id": text(order, "checkout_token") or text(order, "checkout_id") or None,
             "cart_id": text(order, "cart_token") or None,
             "total": plain_sum(shop_money(order, "total_price", currency)),

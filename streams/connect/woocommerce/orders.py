@@ -188,6 +188,7 @@ class _OrderTold:
         coupons = objects(order, "coupon_lines")
         return {
             "order_id": self.id,
+            "order_number": text(order, "number") or None,
             "total": plain_sum(amount(order.get("total"))),
             "tax": plain_sum(amount(order.get("total_tax"))),
             "discount": plain_sum(with_tax(order, "discount_total", "discount_tax")),

@@ -243,7 +243,8 @@ def _order_rows(customer: Customer) -> Iterator[tuple[str, str]]:
     yield "orders", f"{statistics.count}, {spent}, last {_when(statistics.last)}"
     for order in customer.orders[-5:]:
         total = f"{amount_text(order.total)} {order.currency}"
-        yield "order", f"{order.id} {_when(order.time)} {total} {order.status}"
+        name = f"{order.number} ({order.id})" if order.number else order.id
+        yield "order", f"{name} {_when(order.time)} {total} {order.status}"
 
 
 def _when(instant: int) -> str:

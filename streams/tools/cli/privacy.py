@@ -17,7 +17,7 @@ from schemas.events import PAYLOADS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor, shown
-from schemas.signals import SIGNAL, DataExported, DataRequested
+from schemas.signals import SIGNAL, AudienceExported, DataExported, DataRequested
 from schemas.stored import head, is_erased
 from schemas.time_units import DAY_MS
 from schemas.wire import to_record
@@ -264,19 +264,33 @@ def erase(
     settings = settings_of(context)
     if not yes and not typer.confirm(f"Erase {customer_id!r} for good?", err=True):
         raise UserError("nothing was erased")
-    left = run(_erase(settings, customer_id, source, wait))
+    left, audiences = run(_erase(settings, customer_id, source, wait))
+    files = [
+        {"time": to_rfc3339(each.time), "export": each.export, "segment": each.segment,
+         "format": each.format, "by": each.by}
+        for each in audiences
+    ]  # fmt: skip
     if as_json:
-        print_json({"customer": customer_id, "left": left})
+        print_json({"customer": customer_id, "left": left, "audiences": files})
         return
     stdout().print(f"{customer_id!r} is erased.", markup=False)
+    for each in files:
+        say(f"stands, as a hash, in the audience {each['segment']} that {each['by']} wrote at "
+            f"{each['time']}: write it anew, and replace it where it was handed to")  # fmt: skip
     for topic, until in left.items():
         say(f"{topic}: records stay until {until}, single ones can't be removed from Kafka")
 
 
-async def _erase(settings: Settings, customer_id: str, source: str, wait: float) -> dict[str, str]:
-    """Ask for the erasure and wait for it; return what stays, by topic, and until when."""
+async def _erase(
+    settings: Settings, customer_id: str, source: str, wait: float
+) -> tuple[dict[str, str], list[AudienceExported]]:
+    """Ask for the erasure and wait for it; return what stays, by topic, and until when, and in
+    which audiences the person was handed out."""
+    from streams.outbound.audience import exports  # noqa: PLC0415  # only here
+
     async with open_log(settings) as log:
         who, known = await find_customer(log, customer_id)
+        audiences = [each for each, _ in await exports(log, who)]
         starts = {n: span.end for n, span in (await log.offsets(CUSTOMERS_CHANGELOG)).items()}
         partition = partition_of(who.encode(), await log.partitions(CUSTOMER_EVENTS))
         asking = record_signer(settings).sign(CUSTOMER_EVENTS, _asking(who, source))
@@ -294,11 +308,11 @@ async def _erase(settings: Settings, customer_id: str, source: str, wait: float)
                     deadline, "asked for; no worker has carried it out yet. Is one running?"
                 )
         if settings.on_kafka:
-            return await _what_stays(log)
+            return await _what_stays(log), audiences
         for each in everybody:
             while not await _is_out_of_the_log(log, each):
                 await _pause(deadline, "forgotten; the worker still clears the log, by itself")
-    return {}
+    return {}, audiences
 
 
 def _asking(customer: str, source: str) -> OutRecord:

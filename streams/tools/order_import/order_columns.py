@@ -22,14 +22,15 @@ TIMES = ("cancelled_at", "shipped_at", "delivered_at", "status_at")
 """What it may tell of when. `status_at`: since when the status is what it is, at the latest."""
 
 WORDS = ("coupon", "payment_method", "status", "shipping_status", "carrier", "tracking_number",
-         "email")  # fmt: skip
+         "order_number", "email")  # fmt: skip
 """What else is said of an order by the first line that says it."""
 
 FIELDS = ("order_id", "order_key", "customer_id", "time", "product_id", "sku", "variant", "name",
           "category", "quantity", "price", "total", "currency", *SUMS, *WORDS[:-1], *TIMES,
           *TRAITS)  # fmt: skip
 """What can be mapped. `name` is the product's; `order_key` is what all lines of an order have in
-common, where its id stands in the first one only."""
+common, where its id stands in the first one only; `order_number` is what the customer knows it
+by."""
 
 # How the exports of shop systems call it, letters and digits only. The first match wins, so the
 # particular stands before the general.

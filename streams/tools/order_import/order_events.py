@@ -101,7 +101,7 @@ class OrderEvents:
                 **{name: order.sums[name] for name in SUMS[:-1] if name in order.sums},
                 **{
                     name: order.words[name]
-                    for name in ("coupon", "payment_method")
+                    for name in ("coupon", "payment_method", "order_number")
                     if name in order.words
                 },
                 **self._contact(order),

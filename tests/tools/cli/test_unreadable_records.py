@@ -124,6 +124,7 @@ READING = {
     "suppressions release": ("anna@example.org", "--reason", "test"),
     "doctor": (),
     "audience export": ("vip", "--format", "csv", "--out", "audience.csv"),
+    "audience list": (),
     "webhooks list": (),
     "webhooks failed": (),
     "webhooks replay": ("gestionale",),
