@@ -23,7 +23,7 @@ from schemas.events.person import Traits
 from schemas.instant import to_rfc3339
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.origin import Origin
-from schemas.outcomes import OUTCOMES
+from schemas.outcomes import MAILER, OUTCOMES
 from schemas.products import FedProduct, Product
 from schemas.records import UNREADABLE, OutRecord, Record
 from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
@@ -223,6 +223,11 @@ def checked_product(
     return product.kept(), odd
 
 
+def is_our_word(event: Event) -> bool:
+    """Whether an event is one that only our actors, or our mailer of its mails, can tell."""
+    return event.type in INTERNAL_TYPES or (event.type in OUTCOMES and event.source == MAILER)
+
+
 def to_record(event: Event) -> OutRecord:
     """Write an event in CloudEvents binary mode."""
     data: BaseModel = event.data.written() if isinstance(event.data, Traits) else event.data
@@ -255,10 +260,10 @@ def to_record(event: Event) -> OutRecord:
         headers.append(odd_fields.header(event.odd))
     if event.hints is not None:
         headers.append(event.hints.header())
-    # What was not said is not written either: to take all of a product out of the cart is another
-    # thing than to take one.
+    # What a shop has not said is not written either: to take all of a product out of the cart is
+    # another thing than to take one. What we say ourselves has all that its contract has.
     value: bytes = data.__pydantic_serializer__.to_json(
-        data, exclude_none=True, exclude_unset=True, by_alias=True
+        data, exclude_none=True, exclude_unset=not is_our_word(event), by_alias=True
     )
     return OutRecord(event.customer.encode(), value, headers)
 
