@@ -27,7 +27,7 @@ class FactSource:
         """Return whom a fact is about, None when nothing says it. Raises Unreadable."""
         return subject_of(customer, address, prefix=self.prefix)
 
-    def key(self, customer: int, address: str) -> bytes | None:
+    def key(self, customer: object, address: str) -> bytes | None:
         """Return the key of whom something is about that can't be read."""
         return key_of(customer, address, prefix=self.prefix)
 

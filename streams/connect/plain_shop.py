@@ -33,13 +33,14 @@ from streams.connect.fact_source import FactSource
 from streams.connect.facts import content_digest, fact, source_of
 from streams.connect.json_fields import Row, flag, text
 from streams.connect.resources import id_of, needed_time, objects, time_of
-from streams.connect.row_news import fed, told
+from streams.connect.row_news import RowsOf, fed, told
 from streams.connect.shop_api import ShopApi
+from streams.connect.webhook_bodies import read_body
 from streams.operate.check import Check, CheckStatus
 from streams.settings.secret_references import SecretsInUse
 
-ORDER = ("email", "total", "subtotal", "shipping", "tax", "discount", "coupon", "currency",
-         "payment_method", "order_url", "products")  # fmt: skip
+ORDER = ("order_number", "email", "total", "subtotal", "shipping", "tax", "discount", "coupon",
+         "currency", "payment_method", "order_url", "products")  # fmt: skip
 PARCEL = ("carrier", "tracking_number", "tracking_url")
 PERSON = ("email", "first_name", "last_name", "phone", "birthday", "locale", "zone", "city",
           "country")  # fmt: skip
@@ -103,6 +104,16 @@ class PlainShop(ShopConnector):
         async for page in self._pages(resource, {"after": cursor} if cursor else {}):
             yield page
 
+    async def read_again(self, resource: str, body: bytes, *, time: int, history: bool) -> ShopNews:
+        """Read a row that could not be understood when it came. Raises Unreadable."""
+        del time, history  # a row tells the same whenever it is read
+        return self._news(resource, [read_body(body)])
+
+    async def receive_again(self, topic: str, body: bytes, *, time: int) -> ShopNews | None:
+        """It sends nothing."""
+        del topic, body, time
+        return None
+
     async def setup(self) -> Sequence[Check]:
         """Say what there is: there is nothing to make."""
         return await self.check()
@@ -114,6 +125,7 @@ class PlainShop(ShopConnector):
 
     async def close(self) -> None:
         """Hang up."""
+        await super().close()
         await self._api.close()
 
     async def _checked(self, resource: str, query: Mapping[str, str]) -> Check:
@@ -139,10 +151,17 @@ class PlainShop(ShopConnector):
     def _news(self, resource: str, rows: Sequence[Row]) -> ShopNews:
         match resource:
             case "customers":
-                return told(rows, lambda row: list(self._of_customer(row)), "id")
+                return told(rows, lambda row: list(self._of_customer(row)), self._rows_of("id"))
             case "orders":
-                return told(rows, lambda row: list(self._of_order(row)), "customer")
-        return fed(rows, lambda row: checked_product(dict(row), source=self._shop.source)[0])
+                rows_of = self._rows_of("customer", "orders")
+                return told(rows, lambda row: list(self._of_order(row)), rows_of)
+        source = self._shop.source
+        return fed(
+            rows, lambda row: checked_product(dict(row), source=source)[0], RowsOf("products")
+        )
+
+    def _rows_of(self, customer: str, resource: str = "customers") -> RowsOf:
+        return RowsOf(resource, lambda row: self._shop.key(text(row, customer), text(row, "email")))
 
     def _of_customer(self, row: Row) -> Iterator[Event]:
         id_ = id_of(row)
