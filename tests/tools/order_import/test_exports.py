@@ -78,6 +78,7 @@ def test_shopifys_orders_are_the_facts_that_its_webhooks_tell(imported: Imports)
     assert (data["coupon"], data["payment_method"], data["email"]) == (
         "MARZO", "paypal", "anna.verdi@example.it",
     )  # fmt: skip
+    assert data["order_number"] == "#1001"
     assert [(line["product_id"], line.get("quantity", 1)) for line in data["products"]] == [
         ("MOKA-3", 1), ("Tazza - blu", 2),
     ]  # fmt: skip
