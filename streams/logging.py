@@ -1,7 +1,8 @@
 """Logging: structlog for us, and the standard library's loggers of Faust and aiokafka through it.
 
-Key-value text on a terminal, one JSON object a line elsewhere, always on stderr: stdout belongs to
-what a command was asked for. Mail addresses are masked on the way out, wherever they came from; a
+Of what goes on running, key-value text on a terminal and one JSON object a line elsewhere; of a
+command that ends, warnings in plain sentences. Always on stderr: stdout belongs to what a command
+was asked for. Mail addresses are masked on the way out, wherever they came from; a
 customer id stays, or no log line could be followed.
 
 structlog is imported when something is logged first: with rich's tracebacks it is a seventh of what
@@ -61,6 +62,20 @@ def mask_addresses(
     return event
 
 
+_Shape = Literal["json", "text", "plain"]
+
+
+def _plain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """A structlog processor: return a line for a person."""
+    for name in ("timestamp", "logger"):
+        event.pop(name, None)
+    level, said = event.pop("level", ""), event.pop("event", "")
+    trace = event.pop("exception", "")
+    fields = ", ".join(f"{name}={value}" for name, value in event.items())
+    line = f"{level}: {said}{f' ({fields})' if fields else ''}"
+    return f"{line}\n{trace}" if trace else line
+
+
 class Logger:
     """The logger of a module."""
 
@@ -89,10 +104,14 @@ def get_logger(name: str) -> Logger:
 def configure_logging(
     *,
     level: Literal["debug", "info", "warning", "error"] = "info",
-    style: Literal["auto", "json", "text"] = "auto",
+    style: Literal["auto", "json", "text", "plain"] = "auto",
     stream: TextIO | None = None,
 ) -> None:
-    """Send every log line of this process to `stream` (stderr). Safe to call again."""
+    """Send every log line of this process to `stream` (stderr). Safe to call again.
+
+    `plain`: `warning: what is wrong (file=…)`, without the time and the place in the code, for who
+    waits for a command to end.
+    """
     out = sys.stderr if stream is None else stream
     as_json = style == "json" or (style == "auto" and not out.isatty())
     if "structlog" in sys.modules:
@@ -100,7 +119,8 @@ def configure_logging(
     else:
         _LazyLogger.is_configured_later = True
     handler = logging.StreamHandler(out)
-    handler.setFormatter(_Formatter(as_json=as_json, colours=out.isatty()))
+    shape: _Shape = "json" if as_json else "plain" if style == "plain" else "text"
+    handler.setFormatter(_Formatter(shape, colours=out.isatty()))
     if level != "debug":
         handler.addFilter(_no_service_banner)
         handler.addFilter(BoundedLines(handler))
@@ -133,9 +153,9 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 class _Formatter(logging.Formatter):
     """structlog's, made when the first line is written."""
 
-    def __init__(self, *, as_json: bool, colours: bool) -> None:
+    def __init__(self, shape: _Shape, *, colours: bool) -> None:
         super().__init__()
-        self._as_json = as_json
+        self._shape = shape
         self._colours = colours
         self._made: logging.Formatter | None = None
 
@@ -148,7 +168,7 @@ class _Formatter(logging.Formatter):
                 foreign_pre_chain=[*_shared(), stdlib.PositionalArgumentsFormatter()],
                 processors=[
                     stdlib.ProcessorFormatter.remove_processors_meta,
-                    *_rendering(self._as_json, colours=self._colours),
+                    *_rendering(self._shape, colours=self._colours),
                 ],
             )
         return self._made.format(record)
@@ -184,10 +204,12 @@ def _no_service_banner(record: logging.LogRecord) -> bool:
     return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
 
 
-def _rendering(as_json: bool, *, colours: bool) -> list[Processor]:
+def _rendering(shape: _Shape, *, colours: bool) -> list[Processor]:
     import structlog  # noqa: PLC0415  # see above
 
-    if not as_json:
+    if shape == "plain":
+        return [structlog.processors.format_exc_info, mask_addresses, _plain]
+    if shape == "text":
         return [
             structlog.processors.format_exc_info,
             mask_addresses,

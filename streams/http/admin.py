@@ -10,7 +10,6 @@ passes, 503 otherwise, and always says which check says what, within a second
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -21,6 +20,7 @@ from schemas.failures import Failure
 from streams.http.readiness import ANSWER_SECONDS, Check, PatientCheck
 from streams.http.server.counts import DoorCounts
 from streams.http.server.http_server import DoorLimits, HttpServer
+from streams.http.server.not_listening import why_not_listening
 from streams.logging import get_logger
 from streams.settings.values import Address
 
@@ -74,7 +74,7 @@ class AdminServer:
         try:
             self.address = await self._server.start(self._bind)
         except OSError as error:
-            raise AdminError(_explain(self._bind, error)) from None
+            raise AdminError(why_not_listening("RITORNO_ADMIN_BIND", self._bind, error)) from None
         _log.info("admin port open", address=str(self.address))
 
     async def stop(self) -> None:
@@ -108,13 +108,3 @@ class AdminServer:
             },
         }
         return web.json_response(body, status=200 if ready else 503)
-
-
-def _explain(bind: Address, error: OSError) -> str:
-    reasons = {
-        errno.EADDRINUSE: "the port is in use; is another worker running on this machine? "
-        "Give each its own RITORNO_ADMIN_BIND",
-        errno.EACCES: "not permitted; ports below 1024 need rights, choose a higher one",
-        errno.EADDRNOTAVAIL: "this machine has no such address",
-    }
-    return f"RITORNO_ADMIN_BIND = {bind}: {reasons.get(error.errno or 0, str(error))}"

@@ -14,6 +14,7 @@ from streams.http.admin import AdminServer
 from streams.http.internal.signing import RequestSigner
 from streams.http.readiness import log_reachable
 from streams.http.server.counts import DoorCounts
+from streams.http.server.not_listening import why_not_listening
 from streams.insights.errors import InsightsError
 from streams.insights.server import InsightsServer
 from streams.insights.service import Insights
@@ -60,7 +61,7 @@ async def open_port(
     try:
         address = await server.start(bind)
     except OSError as error:
-        raise InsightsError(f"RITORNO_INSIGHTS_BIND = {bind}: {error.strerror}") from None
+        raise InsightsError(why_not_listening("RITORNO_INSIGHTS_BIND", bind, error)) from None
     _log.info("insights can be asked", address=str(address), file=str(insights.store.path))
     return insights, address
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aiohttp import BaseConnector, ClientConnectorError, ClientError, ClientSession, ClientTimeout
+from aiohttp import BaseConnector, ClientError, ClientSession, ClientTimeout
 
 from agents.mail.message.webhook import Request
 from agents.mail.providers import Limit
 from agents.mail.queue.concurrency import ConcurrencyLimits
 from agents.mail.replies import Answered, Dropped, Result, reason_text
 from streams.http.fetching import seconds_of
+from streams.http.no_answer import why_no_answer
 
 AT_ONCE = 16
 AT_ONE_HOST = 4
@@ -64,16 +65,10 @@ class Webhooks:
                 )
         except (TimeoutError, ClientError, OSError, ValueError) as error:
             # It may have arrived: a webhook is sent at least once, so it is sent again.
-            return Dropped("dot", reason_text(_said(error)) or type(error).__name__)
+            return Dropped("dot", reason_text(why_no_answer(error)))
 
     async def close(self) -> None:
         """Hang up."""
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, ClientConnectorError):
-        return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
-    return str(error)

@@ -17,6 +17,7 @@ from schemas.durations import duration_text
 from schemas.records import Record
 from schemas.signing import RecordSigner
 from schemas.time_units import SECOND_MS
+from schemas.type_patterns import matches
 from streams.clock import Clock
 from streams.logging import get_logger
 from streams.operate.dead_letters import CRM_FAILED
@@ -98,7 +99,7 @@ class CrmOutlet:
         variables = {"type": message.type, "data": message.data}
         found: dict[str, Any] = {}
         for each, holds, values in self._values:
-            if not _takes(each.types, message.type) or (holds is not None and not holds(message)):
+            if not matches(message.type, each.types) or (holds is not None and not holds(message)):
                 continue
             told = {name: value(variables) for name, value in values.items()}
             found |= {name: _plain(value) for name, value in told.items() if value is not None}
@@ -167,13 +168,6 @@ class CrmOutlet:
         self.circuit.failed(self._clock.now(), name=name, retry_after=retry_after)
         if before < Circuit.TRIES <= self.circuit.failures:
             _log.warning("a CRM fails, what it is told waits", crm=self.name, reason=why)
-
-
-def _takes(patterns: Sequence[str], type_: str) -> bool:
-    return any(
-        each in ("*", type_) or (each.endswith(".*") and type_.startswith(each[:-1]))
-        for each in patterns
-    )
 
 
 def _plain(value: Any) -> Any:

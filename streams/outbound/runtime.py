@@ -28,7 +28,7 @@ from streams.outbound.crm_polling import CrmPolling
 from streams.outbound.follower import Follower, Outlet
 from streams.outbound.following import following_of
 from streams.outbound.subscriptions import WebhookSubscription, read_subscriptions
-from streams.outbound.webhooks import WebhookOutlet
+from streams.outbound.webhooks import WebhookOutlet, weak_secrets
 from streams.replaced_file import FileStamp, stamp_of
 from streams.runtime.background import kept_up
 
@@ -141,6 +141,8 @@ class Outbound:
         self._seen = seen
         crms = read_crm(self._files.crm)
         webhooks = read_subscriptions(self._files.webhooks)
+        for problem in (each for webhook in webhooks for each in weak_secrets(webhook)):
+            _log.warning("a webhook's secret is weak", problem=problem)
         self._specs = {
             **{f"webhook {each!r}": self._of_webhook(each) for each in webhooks},
             **dict(self._of_crms(crms)),

@@ -8,8 +8,8 @@ growing gaps.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from agents.mail.message.webhook import read_secrets, signed_request
@@ -18,12 +18,14 @@ from agents.outbound.circuit import Circuit, Meaning, meaning
 from agents.outbound.messages import MAILS, SIGNALS, Message, read_message
 from schemas.durations import duration_text
 from schemas.records import Record
+from schemas.secret_reference import PlacedReference
 from schemas.signing import RecordSigner
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMER_SIGNALS
 from streams.clock import Clock
 from streams.http.fetching import public_connector
 from streams.logging import get_logger
 from streams.mail.webhooks import Webhooks
+from streams.messages.plurals import several
 from streams.operate.dead_letters import WEBHOOK_FAILED
 from streams.outbound.conditions import Holds, compile_condition
 from streams.outbound.counts import OutboundCounts
@@ -34,6 +36,10 @@ from streams.settings.sources import SettingsError
 
 AT_ONCE = 8
 """Requests to one endpoint at the same time, of different partitions."""
+
+STRONG_BYTES = 24
+"""Of a secret, what Standard Webhooks asks for at least."""
+MAKE_SECRET = "echo whsec_$(openssl rand -base64 32)"
 
 _log = get_logger(__name__)
 
@@ -84,6 +90,20 @@ class Endpoint:
             except ValueError as error:
                 problem = f"{reference}: {error}"
         return secrets, problem or "it has no secret"
+
+
+def weak_secrets(subscription: WebhookSubscription) -> Iterator[str]:
+    """Yield a sentence for each secret of a webhook that is too short to sign with; what can't be
+    read is told when something is posted."""
+    for reference in subscription.secrets:
+        with suppress(SettingsError, ValueError):
+            for secret in read_secrets(read_secret(reference).get_secret_value()):
+                if len(secret) < STRONG_BYTES:
+                    place = reference.place if isinstance(reference, PlacedReference) else ""
+                    yield (
+                        f"{place}: {reference} has {several(len(secret), 'byte')}, which can be "
+                        f"guessed; make one of {STRONG_BYTES} or more: {MAKE_SECRET}"
+                    )
 
 
 class WebhookOutlet:

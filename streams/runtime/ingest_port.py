@@ -11,6 +11,7 @@ from streams.http.ingest.keys_file import KeysFile
 from streams.http.ingest.server import LIMITS, IngestServer, Mount
 from streams.http.server.counts import DoorCounts
 from streams.http.server.http_server import DoorLimits
+from streams.http.server.not_listening import why_not_listening
 from streams.http.server.proxies import NamedProxies
 from streams.log import Log
 from streams.operate.ingest_metrics import IngestMetrics
@@ -69,7 +70,7 @@ class IngestPort:
         try:
             return await self._server.start(bind, shared=shared)
         except OSError as error:
-            raise WorkerFailed(f"RITORNO_INGEST_BIND = {bind}: {error.strerror}") from None
+            raise WorkerFailed(why_not_listening("RITORNO_INGEST_BIND", bind, error)) from None
 
     async def stop(self) -> None:
         """Listen no more, and append what waits. Safe to call twice."""

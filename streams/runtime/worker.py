@@ -34,6 +34,7 @@ from streams.http.internal.server import InternalServer
 from streams.http.internal.signing import RequestSigner
 from streams.http.public.site import PublicSite
 from streams.http.server.counts import DoorCounts
+from streams.http.server.not_listening import why_not_listening
 from streams.http.server.proxies import NamedProxies
 from streams.log import Log, LogError
 from streams.logging import get_logger
@@ -432,7 +433,7 @@ class Worker:
         try:
             address = await site.start(bind, shared=self._shares_ports)
         except OSError as error:
-            raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
+            raise WorkerFailed(why_not_listening("RITORNO_PUBLIC_BIND", bind, error)) from None
         self.public_port = address.port
 
     async def _open_ingest_port(self) -> None:

@@ -306,7 +306,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
-    """auto: text on a terminal, JSON elsewhere."""
+    """auto: text on a terminal, JSON elsewhere; of commands that end, plain sentences."""
 
     @property
     def broker_url(self) -> str:

@@ -19,6 +19,7 @@ from streams.tools.cli import run_arguments
 from tests.connect.shapes import SHOP, shopify_customer, shopify_order, shopify_product
 from tests.connect.standins import ShopifyStandin
 from tests.connect.world import World
+from tests.ports import free_port
 
 Ritorno = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -108,7 +109,7 @@ async def test_mistakes_are_said(shopify: ShopifyStandin, tmp_path: Path, ritorn
     connected(tmp_path, shopify, secret="env:NOWHERE")
     code, _, err = await ritorno("negozio", "check")
     assert code == 2
-    assert "env:NOWHERE: there is no such variable" in err
+    assert "env:NOWHERE: the environment variable NOWHERE is not set" in err
 
 
 async def test_check_fails_where_nobody_listens(
@@ -150,3 +151,23 @@ async def test_what_a_self_test_finds(world: World, shopify: ShopifyStandin, kin
     failed = {each.name for each in test.checks if each.status is CheckStatus.FAIL}
     found = {"rewrites": {"endpoint"}, "takes all": {"signatures"}}
     assert failed == found.get(kind, {"endpoint", "signatures"})
+
+
+async def test_a_host_that_nobody_knows_is_told_with_where_it_stands(
+    tmp_path: Path, shopify: ShopifyStandin, ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(_: float) -> None:
+        pass
+
+    monkeypatch.setattr("streams.connect.shop_api.asyncio.sleep", at_once)
+    connected(tmp_path, shopify, api_url=f"http://localhost:{free_port()}")
+    code, out, err = await ritorno("negozio", "check")
+    assert code == 1 and "not as it should be: shop" in err
+    said = " ".join(out.split())
+    assert "is refused: nothing listens there, 5 times" in said
+    assert f"is the address right? It stands in {tmp_path}/connections.yaml:1: " in said
+    assert "connections.0.api_url" in said
+    callback = "http://127.0.0.1:9/connect/negozio"
+    connected(tmp_path, shopify, callback, api_url=f"http://localhost:{free_port()}")
+    code, _, err = await ritorno("negozio", "setup")
+    assert code == 1 and "The address stands in" in err and "connections.0.api_url" in err

@@ -159,3 +159,30 @@ def test_examples_are_found_where_they_stand(file: Path) -> None:
     for result in results:
         number = int(result.location.rpartition(":")[2])
         assert lines[number - 1].strip() == f"- name: {result.name}"
+
+
+def test_what_of_an_example_cant_be_read_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(file, ('data: "2026-03-02T10:15:00+01:00"', "data: domani"),
+            ("            time: 2026-03-02T09:15:00Z\n", ""),
+            ("totale: 52.0\n", "totale: 52.0\n            sconto: tanto\n"),
+            ("          total: value.totale\n",
+             "          total: value.totale\n          discount: value.sconto\n"))  # fmt: skip
+    assert run_arguments(["mappings", "test", str(file), "--json"]) == 1
+    first, *_ = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert first["problems"] == [
+        "an expression failed: time: no point in time (got 'domani'), so the record's own time "
+        "counts",
+        "expect.0.properties.discount: can't be read and is left out (got 'tanto')",
+    ]
+
+
+def test_examples_need_no_broker(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RITORNO_MAPPINGS", str(file))
+    changed(file, ("    broker: kafka://kafka.gestionale.example.it:9092\n", ""))
+    assert run_arguments(["mappings", "test"]) == 0
+    changed(file, ("        expect:\n", "        expect: [] #\n"))

@@ -46,6 +46,11 @@ BATCHES = ("/v1/batch", "/v1/b", "/beacon/v1/batch")
 IMPORT = "/v1/import"
 EVENTS = "/v1/events"
 
+BOTS = (
+    "under a public key a program that says it is one (curl, a crawler) counts as a bot, and what "
+    "it sends is not stored; send a browser's User-Agent, or use a secret key"
+)
+
 _DONE = b'{"success": true}'
 
 Read = Callable[[web.Request, "_Posting"], Awaitable[CallBatch]]
@@ -140,6 +145,7 @@ class Endpoints:
             body["refused_total"] = len(batch.refused)
         if batch.bots:
             body["bots"] = batch.bots
+            body["hint"] = BOTS
         return json_answer(200, body)
 
     # What is posted.

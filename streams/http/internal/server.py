@@ -24,6 +24,7 @@ from streams.clock import Clock
 from streams.http.internal.signing import HEADER, RequestSigner, Signature, Unsigned
 from streams.http.server.counts import DoorCounts
 from streams.http.server.http_server import DoorLimits, HttpServer
+from streams.http.server.not_listening import why_not_listening
 from streams.log import Log
 from streams.logging import get_logger
 from streams.operate.record_index import PERSON, RecordIndex
@@ -88,7 +89,7 @@ class InternalServer:
         try:
             return await self._server.start(bind)
         except OSError as error:
-            raise WorkerFailed(f"RITORNO_INTERNAL_BIND = {bind}: {error.strerror}") from None
+            raise WorkerFailed(why_not_listening("RITORNO_INTERNAL_BIND", bind, error)) from None
 
     async def stop(self) -> None:
         """Stop listening. Safe to call twice."""

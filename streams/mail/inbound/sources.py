@@ -9,6 +9,7 @@ from agents.mail.message.verp import Reference, ReturnAddresses
 from agents.mail.settings import MailSettings
 from schemas.signing import RecordSigner
 from streams.clock import Clock
+from streams.http.server.not_listening import why_not_listening
 from streams.log import Log
 from streams.logging import get_logger
 from streams.mail.inbound.imap import ImapPoller, Mailbox, parse_imap
@@ -22,6 +23,7 @@ from streams.operate.return_metrics import Channel, ReturnCounters
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.settings.sources import PREFIX
+from streams.settings.values import Address
 
 KEPT = "returned"
 """Directory, under data_dir, of messages that a person should read."""
@@ -99,8 +101,8 @@ class Inbound:
         try:
             self.smtp_port = await listener.start(host, port)
         except OSError as error:
-            bind = self._settings.inbound_smtp_bind
-            raise WorkerFailed(f"{PREFIX}INBOUND_SMTP_BIND = {bind}: {error.strerror}") from None
+            bind, setting = Address(host, port), f"{PREFIX}INBOUND_SMTP_BIND"
+            raise WorkerFailed(why_not_listening(setting, bind, error)) from None
         self._running.push_async_callback(listener.stop)
         _log.info("listening for bounces", host=host, port=self.smtp_port)
 

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from streams.http.admin import AdminServer
 from streams.http.server.counts import DoorCounts
+from streams.http.server.not_listening import why_not_listening
 from streams.logging import get_logger
 from streams.operate.door_metrics import DoorMetrics
 from streams.operate.instruments import Instruments
@@ -285,7 +286,7 @@ class _ReservedPort:
             self._socket.bind((self._bind.host, self._bind.port))
         except OSError as error:
             self._socket.close()
-            raise WorkerFailed(f"{self._setting} = {self._bind}: {error.strerror}") from None
+            raise WorkerFailed(why_not_listening(self._setting, self._bind, error)) from None
         return int(self._socket.getsockname()[1])
 
     def __exit__(self, *_: object) -> None:

@@ -75,15 +75,24 @@ class Options:
         given = {"broker": self.broker, "data_dir": self.data_dir, "log_level": self.log_level}
         return SettingsReader(self.config, {**given, **flags})
 
-    def settings(self, **flags: Any) -> Settings:
-        """Return what is set, a command's own `flags` on top, and set up logging by it.
+    def settings(self, *, runs_on: bool = False, **flags: Any) -> Settings:
+        """Return what is set, a command's own `flags` on top, and set up logging by it: of what
+        `runs_on` until it is stopped all that is set, of other commands warnings in plain
+        sentences, unless a level or JSON is asked for.
 
         Only when a command runs, so that its --help works whatever is set. Raises SettingsError.
         """
         from streams.logging import configure_logging  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
         settings = self.reader(**flags)()
-        configure_logging(level=settings.log_level, style=settings.log_format)
+        if runs_on:
+            configure_logging(level=settings.log_level, style=settings.log_format)
+        else:
+            chosen = "log_level" in settings.model_fields_set
+            configure_logging(
+                level=settings.log_level if chosen else "warning",
+                style="json" if settings.log_format == "json" else "plain",
+            )
         return settings
 
 
@@ -93,10 +102,11 @@ def settings_reader(context: typer.Context, **flags: Any) -> SettingsReader:
     return options.reader(**flags)
 
 
-def settings_of(context: typer.Context, **flags: Any) -> Settings:
-    """Return the settings for a command, its own flags on top. Raises SettingsError."""
+def settings_of(context: typer.Context, *, runs_on: bool = False, **flags: Any) -> Settings:
+    """Return the settings for a command, its own flags on top; `runs_on`: it goes on until it is
+    stopped. Raises SettingsError."""
     options: Options = context.find_object(Options) or Options()
-    return options.settings(**flags)
+    return options.settings(runs_on=runs_on, **flags)
 
 
 def stdout() -> Console:

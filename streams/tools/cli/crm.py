@@ -15,13 +15,12 @@ from streams.tools.cli.console import (
     UserError,
     open_log,
     print_json,
-    printable,
     run,
-    say,
     settings_of,
     stdout,
 )
 from streams.tools.cli.tables import listing
+from streams.tools.cli.undelivered import list_undelivered, undelivered_counts
 
 if TYPE_CHECKING:
     from streams.outbound.crm_file import Crm
@@ -65,32 +64,15 @@ def list_crms(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 def list_failed(
     context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Of this CRM alone.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     as_json: JsonFlag = False,
 ) -> None:
     """List what a CRM has refused, or did not answer to for too long."""
-    from schemas.dead_letters import DeadLetter  # noqa: PLC0415  # see streams/tools/cli/__init__.py
-    from streams.operate.dead_letters import CRM_FAILED  # noqa: PLC0415  # as above
-    from streams.outbound.letters import first_failed  # noqa: PLC0415  # as above
+    from streams.operate.dead_letters import CRM_FAILED  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
     settings = settings_of(context)
-
-    async def found() -> tuple[list[DeadLetter], bool]:
-        async with open_log(settings) as log:
-            return await first_failed(log, limit, reason=CRM_FAILED)
-
-    letters, more = run(found())
-    for letter in letters if as_json else ():
-        print_json({"id": letter.id, "time": to_rfc3339(letter.time), "why": letter.detail})
-    if as_json:
-        return
-    if not letters:
-        stdout().print("Nothing has failed.")
-        return
-    cells = [(each.id, to_rfc3339(each.time), printable(each.detail)) for each in letters]
-    stdout().print(listing(("id", "time", "why"), cells))
-    if more:
-        say(f"There are more; --limit shows more than {limit}.")
+    list_undelivered(settings, "crm", CRM_FAILED, name=name, limit=limit, as_json=as_json)
 
 
 def replay(
@@ -175,15 +157,12 @@ async def _described(settings: Settings) -> list[dict[str, Any]]:
     from streams.connect.cursors import CursorFile  # noqa: PLC0415  # see streams/tools/cli/__init__.py
     from streams.operate.dead_letters import CRM_FAILED  # noqa: PLC0415  # as above
     from streams.outbound.crm_file import read_crm  # noqa: PLC0415  # as above
-    from streams.outbound.letters import failed_letters, webhook_of  # noqa: PLC0415  # as above
 
     crms = read_crm(settings.crm_file)
     if not crms:
         return []
-    failed: dict[str, int] = {}
     async with open_log(settings) as log:
-        async for letter in failed_letters(log, reason=CRM_FAILED):
-            failed[webhook_of(letter)] = failed.get(webhook_of(letter), 0) + 1
+        failed = await undelivered_counts(log, CRM_FAILED)
     rows = []
     for each in crms:
         read = {}
@@ -194,7 +173,7 @@ async def _described(settings: Settings) -> list[dict[str, Any]]:
         mapped = () if each.write is None else each.write.map
         told = sorted({type_ for part in mapped for type_ in part.types})
         rows.append({"name": each.name, "url": each.url, "read": read, "told": told,
-                     "failed": failed.get(each.name, 0)})  # fmt: skip
+                     "failed": failed[each.name]})  # fmt: skip
     return rows
 
 

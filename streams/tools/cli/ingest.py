@@ -29,6 +29,14 @@ the shop's own systems', and is shown once.
 """
 
 
+_IDENTITY = """\
+For later, when customers sign in: a page can only claim who somebody is. The shop's server proves
+it with the secret in {file}
+by writing context.userHash = HMAC-SHA256(that secret, userId) in hex into the page, as
+docs/ingest.md shows. Copy it to the server, never into a page. Until then visitors stay visitors
+until they order."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     group = typer.Typer(help=HELP, invoke_without_command=True)
@@ -49,7 +57,7 @@ def ingest(
     """Take what shops and pages send by HTTP, without a worker; stops on SIGTERM."""
     if context.invoked_subcommand is not None:
         return
-    settings = settings_of(context, ingest_bind=bind, admin_bind=admin_bind)
+    settings = settings_of(context, runs_on=True, ingest_bind=bind, admin_bind=admin_bind)
     if settings.ingest_bind is None:
         raise UserError("nowhere to listen: set RITORNO_INGEST_BIND, or --bind 127.0.0.1:8090")
     from streams.runtime.ingest_process import run_ingest  # noqa: PLC0415  # see streams/tools/cli/__init__.py
@@ -96,10 +104,13 @@ def new(
                     "file": str(path)})  # fmt: skip
         return
     stdout().print(made.value, soft_wrap=True)
+    say(f"Key {key_id} is in {path}; an ingest that runs knows it within seconds.")
+    if secret:
+        say("It is shown this once: put it where the shop's system keeps its passwords.")
     if made.identity_secret:
-        say(f"The shop's server proves who somebody is by HMAC-SHA256 with the secret in "
-            f"{made.identity_secret}")  # fmt: skip
-    say(f"{path} has it; every ingest knows it within seconds")
+        say(_IDENTITY.format(file=made.identity_secret))
+    if not (secret or rotate or origin):
+        say("No page may use it yet: name each by --origin, or under `origins` in the file.")
 
 
 def list_keys(context: typer.Context, as_json: JsonFlag = False) -> None:

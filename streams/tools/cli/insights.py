@@ -47,7 +47,7 @@ def insights(
     """Keep the facts in a store of their own and answer key figures; stops on SIGTERM."""
     if context.invoked_subcommand is not None:
         return
-    settings = settings_of(context, insights_bind=bind, admin_bind=admin_bind)
+    settings = settings_of(context, runs_on=True, insights_bind=bind, admin_bind=admin_bind)
     if settings.insights_bind is None:
         raise UserError("nowhere to listen: set RITORNO_INSIGHTS_BIND, or --bind 127.0.0.1:9466")
     from streams.insights.process import run_insights  # noqa: PLC0415  # see streams/tools/cli/__init__.py

@@ -116,7 +116,7 @@ def run_mappings(
     admin_bind: Annotated[str | None, typer.Option(help="Metrics and health, HOST:PORT.")] = None,
 ) -> None:
     """Map the topics without a worker; several of these share the partitions. Stops on SIGTERM."""
-    settings = settings_of(context, admin_bind=admin_bind)
+    settings = settings_of(context, runs_on=True, admin_bind=admin_bind)
     run(_run(_read(None, settings), settings))
 
 

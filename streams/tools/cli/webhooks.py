@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schemas.instant import parse_instant, to_rfc3339
+from schemas.instant import parse_instant
 from streams.messages.plurals import several
 from streams.tools.cli.console import (
     CommandFailed,
@@ -25,6 +25,7 @@ from streams.tools.cli.console import (
     stdout,
 )
 from streams.tools.cli.tables import listing
+from streams.tools.cli.undelivered import list_undelivered, undelivered_counts
 
 if TYPE_CHECKING:
     from streams.outbound.letters import ReplayReport
@@ -70,9 +71,11 @@ def try_endpoint(context: typer.Context, name: Name, as_json: JsonFlag = False) 
     """Post a message of the type `webhook.test` to an endpoint and say what it answers."""
     from streams.clock import SystemClock  # noqa: PLC0415  # see streams/tools/cli/__init__.py
     from streams.outbound.letters import trial_message  # noqa: PLC0415  # as above
-    from streams.outbound.webhooks import Attempt, Endpoint  # noqa: PLC0415  # as above
+    from streams.outbound.webhooks import Attempt, Endpoint, weak_secrets  # noqa: PLC0415  # as above
 
     subscription = _find(settings_of(context), name)
+    for problem in weak_secrets(subscription):
+        say(f"warning: {problem}")
     clock = SystemClock()
     id_ = f"test-{secrets.token_hex(8)}"
 
@@ -107,33 +110,10 @@ def list_failed(
     as_json: JsonFlag = False,
 ) -> None:
     """List the messages that an endpoint has refused or did not answer for too long."""
-    from schemas.dead_letters import DeadLetter  # noqa: PLC0415  # see streams/tools/cli/__init__.py
-    from streams.outbound.letters import first_failed, webhook_of  # noqa: PLC0415  # as above
+    from streams.operate.dead_letters import WEBHOOK_FAILED  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
     settings = settings_of(context)
-
-    async def found() -> tuple[list[DeadLetter], bool]:
-        async with open_log(settings) as log:
-            return await first_failed(log, limit, name)
-
-    letters, more = run(found())
-    rows = [
-        {"id": each.id, "time": to_rfc3339(each.time), "webhook": webhook_of(each),
-         "record": f"{each.origin.topic} {each.origin.partition}:{each.origin.offset}",
-         "why": each.detail.partition(": ")[2]}
-        for each in letters
-    ]  # fmt: skip
-    if as_json:
-        for row in rows:
-            print_json(row)
-        return
-    if not rows:
-        stdout().print("Nothing has failed.")
-        return
-    cells = [[printable(each) for each in row.values()] for row in rows]
-    stdout().print(listing(tuple(rows[0]), cells))
-    if more:
-        say(f"There are more; --limit shows more than {limit}.")
+    list_undelivered(settings, "webhook", WEBHOOK_FAILED, name=name, limit=limit, as_json=as_json)
 
 
 def replay(
@@ -212,8 +192,8 @@ async def _replayed(
 
 
 async def _described(settings: Settings) -> list[dict[str, Any]]:
-    from streams.outbound.following import following_of  # noqa: PLC0415  # see streams/tools/cli/__init__.py
-    from streams.outbound.letters import failed_letters  # noqa: PLC0415  # as above
+    from streams.operate.dead_letters import WEBHOOK_FAILED  # noqa: PLC0415  # see streams/tools/cli/__init__.py
+    from streams.outbound.following import following_of  # noqa: PLC0415  # as above
     from streams.outbound.runtime import webhook_group  # noqa: PLC0415  # as above
     from streams.outbound.subscriptions import read_subscriptions  # noqa: PLC0415  # as above
     from streams.outbound.webhooks import topics_of  # noqa: PLC0415  # as above
@@ -224,10 +204,7 @@ async def _described(settings: Settings) -> list[dict[str, Any]]:
         return []
     rows = []
     async with open_log(settings) as log:
-        counts: dict[str, int] = {}
-        async for letter in failed_letters(log):
-            name = letter.detail.partition(":")[0]
-            counts[name] = counts.get(name, 0) + 1
+        counts = await undelivered_counts(log, WEBHOOK_FAILED)
         for each in subscriptions:
             topics = topics_of(each.takes)
             group = webhook_group(consumer_group(settings), each.name)
@@ -244,7 +221,7 @@ async def _described(settings: Settings) -> list[dict[str, Any]]:
             rows.append(
                 {"name": each.name, "url": each.shown_url, "types": list(each.types),
                  "when": each.when, "secrets": list(each.secrets), "behind": behind,
-                 "failed": counts.get(each.name, 0)}
+                 "failed": counts[each.name]}
             )  # fmt: skip
     return rows
 

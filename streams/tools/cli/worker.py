@@ -38,7 +38,7 @@ def worker(
         "worker_id": worker_id,
         "workflows_dir": workflows_dir,
     }
-    settings, read = settings_of(context, **flags), settings_reader(context, **flags)
+    settings, read = settings_of(context, runs_on=True, **flags), settings_reader(context, **flags)
     if processes > 1:
         from streams.runtime.processes.supervisor import run_processes  # noqa: PLC0415  # as below
 

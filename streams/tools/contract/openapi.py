@@ -188,6 +188,7 @@ def _schemas() -> dict[str, Any]:
                 "refused": {"type": "array", "items": {"type": "object"}},
                 "refused_total": {"type": "integer", "minimum": 1},
                 "bots": {"type": "integer", "minimum": 1},
+                "hint": {"type": "string"},
             },
         },
         "refused": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from agents.customer import speaker
 from schemas.customer import Customer
 from schemas.records import Record
 from schemas.wire import parse_record, to_record
+from streams.clock import VirtualClock
+from streams.http.ingest.endpoints import BOTS
+from streams.http.ingest.origins import REMEMBERED, RefusedOrigins
 from tests.harness import Harness
-from tests.http.ingest.posting import OLD_PUBLIC, ORIGIN, PROOF, PUBLIC, Posting
+from tests.http.ingest.posting import OLD_PUBLIC, ORIGIN, PROOF, PUBLIC, START, Posting
 
 
 def proof(user_id: str) -> str:
@@ -167,7 +171,8 @@ async def test_bots_are_counted_and_go_nowhere(port: Posting) -> None:
     }
     call = track("Product Viewed", properties={"product_id": "p"})
     answer = await port.post("/v1/batch", {"batch": [call, call]}, key=PUBLIC, headers=agent)
-    assert (answer.status, answer.body) == (200, {"success": True, "bots": 2})
+    assert (answer.status, answer.body.pop("hint")) == (200, BOTS)
+    assert answer.body == {"success": True, "bots": 2}
     assert await port.events() == []
     assert port.metric('ritorno_ingest_bot_events_total{key="site"}') == "2.0"
     told = {**call, "context": {"userAgent": agent["User-Agent"]}}
@@ -205,3 +210,51 @@ async def test_what_a_public_key_is_refused_leaves_nothing_that_could_be_sent_ag
     assert [each["reason"] for each in answer.body["refused"]] == ["missing_id"]
     assert (await port.events(), await port.letters()) == ([], [])
     assert port.metric('ritorno_ingest_refused_total{key="site",reason="missing_id"}') == "4.0"
+
+
+async def test_a_page_that_may_not_send_is_told_of_once_a_minute(
+    port: Posting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "streams.http.ingest.origins._log",
+        SimpleNamespace(warning=lambda _text, **fields: lines.append(fields)),
+    )
+    text = port.keys.read_text()
+    port.keys.write_text(text.replace(f'"{ORIGIN}"', '"http://127.0.0.1:8000"'))
+    await port.port.keys.look()
+
+    async def told(origin: str) -> list[dict[str, Any]]:
+        lines.clear()
+        for _ in range(2):
+            answer = await port.post("/v1/track", track("Product Viewed"), key=PUBLIC,
+                                     headers={"Origin": origin})  # fmt: skip
+            assert (answer.status, answer.body["reason"]) == (403, "origin")
+        return lines
+
+    near = "to a browser http://127.0.0.1:8000 and this are two: open the page as "
+    (line,) = await told("http://localhost:8000")
+    assert (line["key"], line["origin"]) == ("site", "http://localhost:8000")
+    assert line["hint"].startswith(near)
+    assert await told("http://localhost:8000") == []
+    (line,) = await told("https://negozio.example.it")
+    assert line["hint"] == "add it to the key's `origins`, as it is written here"
+    port.clock.advance(START + 60_000)
+    assert len(await told("http://localhost:8000")) == 1
+    asked = {"Origin": "https://altro.example.it", "Access-Control-Request-Method": "POST"}
+    lines.clear()
+    async with port.session.options(f"{port.root}/v1/track", headers=asked) as answer:
+        assert answer.status == 403
+    assert [each["key"] for each in lines] == ["any"]
+
+
+def test_however_many_pages_there_are_little_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(
+        "streams.http.ingest.origins._log",
+        SimpleNamespace(warning=lambda text, **_: lines.append(text)),
+    )
+    refused = RefusedOrigins(VirtualClock(START))
+    for number in range(10 * REMEMBERED):
+        refused.note("site", f"http://x{number}" * 50, ())
+    assert len(lines) == REMEMBERED == len(refused._told)
