@@ -42,9 +42,9 @@ BINARY: list[tuple[str, bytes | None, dict[str, Any], str, str, str]] = [
     # (key, value, changed headers, reason, names, shows)
     ("k", b"not json", {}, "invalid_json", "value", "not json"),
     ("k", b"[1]", {}, "invalid_event", "value", "[1]"),
-    ("k", b"null", {}, "invalid_event", "order_id", "required"),
-    ("k", b"{}", {}, "invalid_event", "order_id", "required"),
-    ("k", None, {}, "invalid_event", "order_id", "required"),
+    ("k", b"null", {}, "invalid_event", "order_id", "missing"),
+    ("k", b"{}", {}, "invalid_event", "order_id", "missing"),
+    ("k", None, {}, "invalid_event", "order_id", "missing"),
     ("k", NESTED, {}, "invalid_json", "value", "recursion"),
     ("k", b'{"a":' + NESTED + b"}", {}, "invalid_json", "value", "recursion"),
     ("k", b'{"order_id": "\xff"}', {}, "invalid_json", "value", "unicode"),
