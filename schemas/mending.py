@@ -168,7 +168,7 @@ class Mending:
             raise Unmendable(next(iter(self._doubtful.values())))
         if isinstance(self._data, dict):
             left_out = [each for each in self._odd.values() if not each.kept]
-            said = [f"{each.field}: {self._why(each)} (got {each.value})" for each in left_out]
+            said = [f"{each.field}: {self._why(each)}" for each in left_out]
             # The first says which field it is.
             what = failure.what.partition(": ")[2] if said else failure.what
             raise Unmendable(failure._replace(what="; ".join([*said[:ODD_KEPT], what])))
@@ -180,7 +180,10 @@ class Mending:
     def _why(self, odd: OddField) -> str:
         kind = field_kinds(self._model).get(odd.field)
         is_amount = kind is not None and kind.kind in ("amount", "deduction")
-        return "expected an amount, such as 52.00" if is_amount else "can't be read"
+        if odd.problem == "missing":
+            return "missing"
+        why = "expected an amount, such as 52.00" if is_amount else "can't be read"
+        return f"{why} (got {odd.value})"
 
     def _repair(self, place: _FieldPlace, given: Any, failure: FieldFailure) -> None:
         self._tried.add(place.path)
