@@ -133,7 +133,12 @@ async def _loaded(
     end = begin + SECONDS
     due = (begin - WARM_UP + number / rate for number in itertools.count()) if rate else None
     waits: list[float] = []
-    answered, used = 0, _processor(pid)
+    answered, before, used = 0, 0, 0.0
+
+    async def note() -> None:  # a server's first second is spent on what it does once
+        nonlocal before, used
+        await asyncio.sleep(WARM_UP)
+        before, used = answered, _processor(pid)
 
     async def send() -> None:
         nonlocal answered
@@ -153,8 +158,9 @@ async def _loaded(
                 waits.append(loop.time() - started)
         writer.close()
 
-    await asyncio.gather(*(send() for _ in range(senders)))
-    return Load(len(waits) / SECONDS, waits, (_processor(pid) - used) / answered * 1e6)
+    await asyncio.gather(note(), *(send() for _ in range(senders)))
+    processor = (_processor(pid) - used) / (answered - before)
+    return Load(len(waits) / SECONDS, waits, processor * 1e6)
 
 
 def _length(head: bytes) -> int:

@@ -50,6 +50,13 @@ LINES = (
      "{visitors.looking}; {visitors.longest_pause}"),
     ("a shop in which nothing happens, topics", "{idle.embedded}"),
     ("the same, a Kafka broker's disk", "{idle.kafka}"),
+    ("calls by HTTP, one by one", "{ingest.single_calls}"),
+    ("the same, processor", "{ingest.single_processor}"),
+    ("an answer at half of that", "{ingest.p99_at_half} (p99)"),
+    ("calls by HTTP, a hundred in a batch", "{ingest.batched_events}"),
+    ("the same, processor", "{ingest.batched_processor}"),
+    ("1,000 webhooks at once", "{connect.burst_p99}; {connect.burst_processor} each"),
+    ("100,000 orders of a shop's history", "{connect.backfill}; {connect.backfill_processor}"),
     ("a sale of 1,000 prices, the longest answer", "{big_sale.longest_answer}"),
     ("until all of it is done", "{big_sale.done}"),
 )  # fmt: skip

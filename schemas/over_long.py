@@ -37,7 +37,7 @@ def over_long(data: BaseModel) -> OverLong | None:
     limited = _limited(type(data))
     for name, limit in limited.texts:
         text = getattr(data, name)
-        if text is not None and not fits(text, limit):
+        if text and not fits(text, limit):
             return OverLong((name,), text, limit)
     for name in limited.lists:
         for number, each in enumerate(getattr(data, name) or ()):

@@ -163,7 +163,10 @@ async def append_all(log: Log, records: Mapping[tuple[str, int], Sequence[OutRec
     All are awaited even when one fails: none may still be in flight when that is told. Raises what
     the first of them has raised.
     """
-    appends = (log.append(*partition, group) for partition, group in records.items())
+    appends = [log.append(*partition, group) for partition, group in records.items()]
+    if len(appends) == 1:
+        await appends[0]
+        return
     for outcome in await asyncio.gather(*appends, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome

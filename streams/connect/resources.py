@@ -18,7 +18,7 @@ Resource = Mapping[str, Any]
 
 MAX_LINES = 2_000
 """Of an order, as its event may have them."""
-_CENT = Decimal("0.01")
+_CENT, _TOO_MUCH = Decimal("0.01"), Decimal(10**12)
 
 
 def objects(resource: Resource, name: str) -> list[Resource]:
@@ -36,9 +36,9 @@ def an_object(resource: Resource, name: str) -> Resource:
 def text(resource: Resource, name: str) -> str:
     """Return a text, empty where there is none; numbers are ids."""
     found = resource.get(name)
-    if isinstance(found, bool) or not isinstance(found, str | int):
-        return ""
-    return str(found).strip()
+    if isinstance(found, str):
+        return found.strip()
+    return str(found) if isinstance(found, int) and not isinstance(found, bool) else ""
 
 
 def id_of(resource: Resource, name: str = "id") -> str:
@@ -79,7 +79,7 @@ def amount(value: Any) -> Decimal | None:
         found = Decimal(str(value).strip())
     except InvalidOperation:
         return None
-    return found if found.is_finite() and abs(found) < 10**12 else None
+    return found if found.is_finite() and abs(found) < _TOO_MUCH else None
 
 
 def rounded(value: Decimal) -> Decimal:
@@ -91,7 +91,7 @@ def plain_sum(value: Decimal | None) -> str | None:
     """Return a sum as events write it."""
     if value is None:
         return None
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > DECIMALS:
-        value = round(value, DECIMALS)
-    return format(value, "f")
+    written = format(value, "f")
+    if len(written.partition(".")[2]) > DECIMALS:
+        written = format(round(value, DECIMALS), "f")
+    return written
