@@ -6,11 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import duckdb
+
 from schemas.instant import to_rfc3339
 from streams.insights import questions, read_only
-from streams.insights.errors import QuestionError
+from streams.insights.errors import InsightsError, QuestionError
 from streams.insights.questions.inquiry import Inquiry, Scope
 from streams.insights.store import FactStore
+from streams.logging import get_logger
+
+_log = get_logger(__name__)
 
 SECONDS = 30.0
 """For which a question may run."""
@@ -43,8 +48,13 @@ def answer(
         known = ", ".join(sorted(questions.QUESTIONS))
         raise QuestionError(f"no question {name[:40]!r}; there are {known}")
     scope = Scope.read(arguments)
-    with store.cursor() as cursor, read_only.time_limit(cursor, SECONDS):
-        figures = questions.QUESTIONS[name](Inquiry(cursor, scope))
+    try:
+        with store.cursor() as cursor, read_only.time_limit(cursor, SECONDS):
+            figures = questions.QUESTIONS[name](Inquiry(cursor, scope))
+    except duckdb.Error as error:  # no memory, no disk; or a defect of ours
+        _log.exception("a question failed", question=name)
+        first_line = (str(error).splitlines() or [""])[0][:300]
+        raise InsightsError(f"{name} can't be answered: {first_line}") from None
     return {**about, "figures": [each.data() for each in figures]}
 
 

@@ -64,17 +64,20 @@ def select(
     """Run one SELECT. Raises QuestionError, which says what was wrong with it."""
     wrapped = f"SELECT * FROM (\n{_one_select(cursor, statement)}\n) LIMIT {rows + 1}"
     _one_select(cursor, wrapped)
-    with time_limit(cursor, seconds):
-        cursor.execute("BEGIN TRANSACTION READ ONLY")
-        try:
-            return _fetched(cursor.execute(wrapped), rows)
-        finally:
-            cursor.execute("ROLLBACK")
+    try:
+        with time_limit(cursor, seconds):
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                return _fetched(cursor.execute(wrapped), rows)
+            finally:
+                cursor.execute("ROLLBACK")
+    except duckdb.Error as error:
+        raise QuestionError(_first_line(error)) from None
 
 
 @contextmanager
 def time_limit(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt what the cursor does after `seconds`; errors are told as QuestionError."""
+    """Interrupt what the cursor does after `seconds`, which is told as QuestionError."""
     is_late = threading.Event()
 
     def interrupt() -> None:
@@ -86,10 +89,10 @@ def time_limit(cursor: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[No
     timer.start()
     try:
         yield
-    except duckdb.Error as error:
+    except duckdb.Error:
         if is_late.is_set():
             raise QuestionError(f"it took longer than {seconds:g} s, and was ended") from None
-        raise QuestionError(_first_line(error)) from None
+        raise
     finally:
         timer.cancel()
 

@@ -44,9 +44,11 @@ class Stated:
         return FACT.dump_json(read, by_alias=True, exclude_none=True)
 
 
-def records(values: Iterable[bytes], partition: int = 0) -> list[Record]:
-    """Return them as they lie in a partition of the topic."""
-    time = parse_instant("2026-03-01T09:00:00Z")
+def records(
+    values: Iterable[bytes], partition: int = 0, since: str = "2026-03-01T09:00:00Z"
+) -> list[Record]:
+    """Return them as they lie in a partition of the topic, appended `since` then."""
+    time = parse_instant(since)
     headers = ((HEADER, b"fact"),)
     return [
         Record(FACTS, partition, offset, time + offset, b"w", value, headers)

@@ -19,9 +19,11 @@ from schemas.definitions.steps import STEPS, VERBS, ListStep
 from schemas.definitions.workflow import EntryRule
 from schemas.events.odd import PROBLEMS
 from schemas.events.own import MergeGround
+from schemas.figures import KPIS
 from schemas.outcomes import ReturnReason
 from streams.messages.events import ASSUMED
 from streams.messages.fields import ROOMS
+from streams.tools.figure_words import COLUMNS
 from streams.tools.workflow_files.changes.in_flight import Then
 
 STREAMS = Path(__file__).parents[2] / "streams"
@@ -51,6 +53,8 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "hold.": get_args(HoldReason),
     "odd.problem.": PROBLEMS,
     "odd.assumed.": ASSUMED,
+    "kpi.column.": COLUMNS,
+    "kpi.name.": KPIS,
     "merge.": [each for each in get_args(MergeGround) if each],
     "outcome.": ("cancelled", "expired", "ambiguous", "invalid_address", "smtputf8_unsupported",
                  "relay_connect", "relay_tls", "relay_auth", "relay_refused"),

@@ -8,9 +8,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from schemas.figures import Figure
+from streams.insights.questions import carts, cohorts, mails, orders, workflows
 from streams.insights.questions.inquiry import Inquiry
 
 Answer = Callable[[Inquiry], list[Figure]]
 
-QUESTIONS: Mapping[str, Answer] = {}
+KPI: tuple[Answer, ...] = (
+    orders.orders,
+    orders.second_order,
+    orders.kept,
+    mails.mails,
+    carts.carts,
+    carts.checkouts,
+    carts.reviews,
+    workflows.conversions,
+    workflows.attribution,
+    workflows.reactivations,
+)
+
+
+def kpi(ask: Inquiry) -> list[Figure]:
+    """All key figures that can be grouped as asked."""
+    return [figure for answer in _grouped_as(ask) for figure in answer(ask)]
+
+
+def _grouped_as(ask: Inquiry) -> tuple[Answer, ...]:
+    # Credits and conversions are by workflow where nothing else is asked, and are of no segment.
+    if ask.scope.by == "segment":
+        return tuple(each for each in KPI if each is not workflows.attribution)
+    return KPI
+
+
+QUESTIONS: Mapping[str, Answer] = {
+    "kpi": kpi,
+    "cohorts": cohorts.cohorts,
+    "attribution": workflows.attribution,
+    "roi": workflows.roi,
+    "funnel": workflows.funnel,
+}
 """By the name under which it is asked."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import duckdb
 
@@ -18,6 +18,20 @@ MOST_GROUPS = 1_000
 """Groups of an answer; beyond, the question is too fine."""
 
 Refunds = Literal["after", "before"]
+
+
+MOST_COSTS = 10_000
+MOST_DIGITS = 12
+"""Of an amount, before its decimals."""
+
+
+class Cost(NamedTuple):
+    """What was paid in a month."""
+
+    month: str
+    workflow: str
+    """Empty: for all of them."""
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +49,10 @@ class Scope:
     workflow: str = ""
     years: Decimal = Decimal(1)
     """Of the simple lifetime value."""
+    """Of which the lifetime value is reckoned."""
     window_days: int = 30
+    """Within which somebody is to come back."""
+    costs: tuple[Cost, ...] = ()
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any]) -> Scope:
@@ -61,18 +78,40 @@ def _read(name: str, value: Any) -> Any:
             raise ValueError(f"expected one of {', '.join(choices[name])}")
         if name == "years":
             years = Decimal(value)
-            if not 0 < years <= 100:
-                raise ValueError("expected 0 to 100")
+            if not Decimal("0.01") <= years <= 100:
+                raise ValueError("expected 0.01 to 100")
             return years
         if name == "window_days":
             if not (isinstance(value, int) and 0 < value <= 366):
                 raise ValueError("expected 1 to 366")
             return value
+        if name == "costs":
+            return _read_costs(value)
         if not isinstance(value, str) or len(value) > 200:
             raise ValueError("expected a short text")
     except (ValueError, TypeError, ArithmeticError) as error:
         raise QuestionError(f"{name}: {error} (got {str(value)[:40]!r})") from None
     return value
+
+
+def _read_costs(value: Any) -> tuple[Cost, ...]:
+    """Raises ValueError."""
+    if not isinstance(value, list) or len(value) > MOST_COSTS:
+        raise ValueError(f"expected a list of {MOST_COSTS} at most")
+    costs = []
+    for number, each in enumerate(value, start=1):
+        try:
+            month, workflow = str(each["month"]), str(each["workflow"])
+            amount = Decimal(each["amount"])
+            date.fromisoformat(f"{month}-01")
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            raise ValueError(
+                f"cost {number}: expected month (2026-03), workflow, amount"
+            ) from error
+        if not amount.is_finite() or amount < 0 or amount.adjusted() > MOST_DIGITS:
+            raise ValueError(f"cost {number}: an amount can't be {amount}")
+        costs.append(Cost(month, workflow, amount))
+    return tuple(costs)
 
 
 class Inquiry:
@@ -101,8 +140,27 @@ class Inquiry:
         parts += [f"{column} <= DATE '{last}'"] if last else []
         return " AND ".join(parts) or "true"
 
+    def of_workflow(self) -> str:
+        """Return the condition that a fact is of the workflow that is asked about, if one is."""
+        name = self.scope.workflow.replace("'", "''")
+        return f"workflow = '{name}'" if name else "true"
+
+    def counts_month(self, month: str) -> bool:
+        """Whether a month lies in the span, by its first day."""
+        day = date.fromisoformat(f"{month}-01")
+        first, last = self.scope.first, self.scope.last
+        begun = first is None or day >= first.replace(day=1)
+        return begun and (last is None or day <= last)
+
+    def known_until(self) -> str:
+        """Return the SQL of the time up to which all is known: that of the newest fact."""
+        return (
+            "(SELECT make_timestamp(max(TRY_CAST(value AS BIGINT)) * 1000) FROM state "
+            "WHERE name = 'latest')"
+        )
+
     @property
-    def span(self) -> dict[str, str]:
+    def span(self) -> dict[str, Any]:
         """The span, for a figure."""
         first, last = self.scope.first, self.scope.last
         return {"first_day": str(first or ""), "last_day": str(last or "")}
@@ -142,8 +200,8 @@ class Inquiry:
     def orders(self) -> str:
         """Return the CTE `orders`: each order as it is by now, repeated ones left out.
 
-        order_id, person, day, at, source, cohort, currency, number, segments, gross, back, value
-        (what is left, or gross) and counts (whether anything is left).
+        order_id, person, day, placed_at, source, cohort, currency, number, segments, gross, back,
+        value: what is left, or gross. Of which nothing is left counts only before refunds.
         """
         left = "coalesce(c.total, p.total)"
         net = f"{left} - coalesce(b.back, 0)"
@@ -154,7 +212,7 @@ class Inquiry:
         )
         return f"""orders AS (
             SELECT p.order_id, coalesce(m.into_person, p.person) AS person,
-                coalesce(c.day, p.day) AS day, coalesce(c.ordered, p.happened) AS at,
+                coalesce(c.day, p.day) AS day, coalesce(c.ordered, p.happened) AS placed_at,
                 p.source, p.cohort, p.currency, p.number, p.segments,
                 {left} AS gross, coalesce(b.back, 0) AS back, {value} AS value
             FROM purchases p
@@ -173,6 +231,15 @@ class Inquiry:
                 ON r.order_id = p.order_id
             WHERE p.fact = 'order.placed' AND {counts}
         )"""
+
+
+def group_of(by: str, prefix: str = "") -> str | None:
+    """Return the SQL by which facts of workflows are grouped, None where they can't be."""
+    if by == "segment":
+        return None
+    if by == "month":
+        return f"strftime({prefix}day, '%Y-%m')"
+    return f"{prefix}{by}" if by else "''"
 
 
 def share(

@@ -77,6 +77,26 @@ COMMANDS = {
         "Keep the facts in a store of their own and answer key figures; stops on SIGTERM.",
     ),
     "sql": Command("insights", "Ask the facts in SQL: one SELECT, which can only read."),
+    "kpi": Command(
+        "kpi",
+        "Say the shop's key figures: orders, customers, mails, carts, workflows.",
+    ),
+    "cohorts": Command(
+        "kpi",
+        "Follow customers by the month (or source) of their first order: who came back, with what.",
+    ),
+    "attribution": Command(
+        "kpi",
+        "Say what orders are credited to which workflow: by its code, by a click, by being sent.",
+    ),
+    "roi": Command(
+        "kpi",
+        "Compare what workflows are credited with to what they cost: (revenue - cost) / cost.",
+    ),
+    "funnel": Command(
+        "kpi", "Follow a workflow from entering through its mails to goals and orders."
+    ),
+    "carts": Command("kpi", "Abandoned carts."),
     "customer": Command("customer", "What is known about a customer."),
     "privacy": Command("privacy", "What customers have a right to: evidence, a copy, erasure."),
     "mappings": Command("mappings", "Topics that others own, mapped into events."),

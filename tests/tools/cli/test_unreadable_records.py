@@ -53,6 +53,7 @@ TYPES = (
 )
 
 READ_NO_TOPIC = {
+    "carts calculator",
     "demo",
     "import",
     "workflows lint",
@@ -95,6 +96,11 @@ READING = {
     "products list": (),
     "replay": ("customer-events", "--until", "2030-01-01", "--out", "replayed"),
     "explain": (WHO,),
+    "kpi": (),
+    "cohorts": (),
+    "attribution": (),
+    "funnel": ("w06-cart",),
+    "roi": ("--costs", "costs.csv"),
     "insights rebuild": (),
     "insights snapshot": (),
     "sql": ("SELECT count(*) FROM facts",),
@@ -145,6 +151,8 @@ EXIT_CODES = {
     "privacy export": 1,
     "mail show": 2,
     "dead-letters show": 2,
+    "funnel": 2,
+    "roi": 2,
     "dead-letters resend": 1,
     "doctor": 1,
     "topics copy": 1,
@@ -234,6 +242,7 @@ def filled(
 ) -> Ritorno:
     shutil.copytree(garbage_dump, tmp_path / "data" / "log")
     (tmp_path / "feed.csv").write_text("sku,name,price,currency\ns1,Shirt,9.90,EUR\n")
+    (tmp_path / "costs.csv").write_text("month,what,workflow,amount\n2026-03,mails,,5\n")
     (tmp_path / "secret").write_text("a secret of sixteen letters or more")
     for name, text in FILES.items():
         file = tmp_path / f"{name.lower()}.yaml"

@@ -1,0 +1,210 @@
+"""Orders and who placed them: K04 to K07 and K09 of the catalogue.
+
+An order counts on the day it was placed, and a refund takes off it there. Persons are pseudonyms;
+whoever was erased counts no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from agents.insights.kpi_formulas import lifetime_value, ratio, retention
+from schemas.figures import Basis, Figure
+from streams.insights.questions.inquiry import Inquiry, share
+
+GROUPS: Mapping[str, str] = {
+    "month": "strftime(day, '%Y-%m')",
+    "source": "source",
+    "segment": "unnest(segments)",
+}
+"""By what orders can be grouped, and the SQL of the group. An order of several segments counts in
+each of them."""
+
+YEAR_DAYS = Decimal("365.25")
+
+
+def orders(ask: Inquiry) -> list[Figure]:
+    """Orders, revenue, average order, customers, who came back, simple lifetime value."""
+    by = ask.scope.by or ""
+    if by and by not in GROUPS:
+        return []
+    currency = ask.currency()
+    found = ask.rows(
+        f"""WITH {ask.orders()}, scoped AS (
+            SELECT {GROUPS.get(by, "''")} AS key, person, value FROM orders
+            WHERE {ask.within()} AND currency = $currency
+        )
+        SELECT key, sum(n), sum(value), count(*), count(*) FILTER (n >= 2) FROM (
+            SELECT key, person, count(*) AS n, sum(value) AS value FROM scoped GROUP BY ALL
+        ) GROUP BY key ORDER BY key""",
+        {"currency": currency},
+    )
+    aged = _aged(ask, currency) if by in ("", "month", "source") else {}
+    keys = sorted({row[0] for row in found} | aged.keys()) if by else [""]
+    known = {row[0]: row[1:] for row in found}
+    figures: list[Figure] = []
+    for key in keys:
+        count, revenue, customers, repeats = known.get(key, (0, Decimal(0), 0, 0))
+        more, amount = aged.get(key, (0, Decimal(0)))
+        basis: Basis = "facts+sums" if more and count else "sums" if more else "facts"
+        count, revenue = int(count) + more, revenue + amount
+        about: dict[str, Any] = {**ask.span, "by": by, "key": key}
+        figures += [
+            Figure(kpi="orders", value=count, unit="orders", basis=basis, **about),
+            Figure(kpi="revenue", value=revenue, unit=currency, basis=basis, **about),
+            Figure(
+                kpi="aov", value=ratio(revenue, count), unit=currency, numerator=revenue,
+                denominator=count, of="orders", basis=basis, **about,
+            ),
+            Figure(kpi="customers", value=customers, unit="customers", **about),
+            share("repurchase_rate", repeats, customers, of="customers", **about),
+        ]  # fmt: skip
+        if customers and not more:
+            figures.append(_simple_value(ask, revenue, count, customers, about))
+    return figures
+
+
+def _aged(ask: Inquiry, currency: str) -> dict[str, tuple[int, Decimal]]:
+    """Return orders and revenue of the months of which only sums are left, by group."""
+    key = {"month": "strftime(month, '%Y-%m')", "source": "source"}.get(ask.scope.by or "", "''")
+    back = "('order.refunded', 'order.cancelled')" if ask.scope.refunds == "after" else "('')"
+    rows = ask.rows(
+        f"""SELECT {key} AS key, coalesce(sum(facts) FILTER (fact = 'order.placed'), 0),
+            coalesce(sum(amount) FILTER (fact = 'order.placed'), 0)
+            - coalesce(sum(amount) FILTER (fact IN {back}), 0)
+        FROM sums WHERE currency = $currency AND {ask.within("month")} GROUP BY 1""",
+        {"currency": currency},
+    )
+    return {key: (int(count), amount) for key, count, amount in rows if count or amount}
+
+
+def _simple_value(
+    ask: Inquiry, revenue: Decimal, count: int, customers: int, about: Mapping[str, Any]
+) -> Figure:
+    """K07: average order × orders a year of a customer × years."""
+    first, last = ask.scope.first, ask.scope.last
+    if first is None or last is None:
+        low, high = ask.one("SELECT min(day), max(day) FROM purchases WHERE fact = 'order.placed'")
+        first, last = first or low, last or high
+    days = Decimal((last - first).days + 1) if first and last else YEAR_DAYS
+    orders_a_year = Decimal(count) / customers * YEAR_DAYS / days
+    order_value = ratio(revenue, count) or Decimal(0)
+    value = lifetime_value(order_value, orders_a_year, ask.scope.years)
+    return Figure(
+        kpi="clv.simple", value=value, unit=about_currency(ask), numerator=order_value,
+        denominator=customers, of="customers", window_days=int(ask.scope.years * YEAR_DAYS),
+        **about,
+    )  # fmt: skip
+
+
+def about_currency(ask: Inquiry) -> str:
+    """Return the currency that is asked about."""
+    return ask.currency()
+
+
+def second_order(ask: Inquiry) -> list[Figure]:
+    """K09: who has ordered again within the window of the first order; orders of the same instant
+    are one that was split.
+
+    `second_order` has only customers whose window has passed in its denominator; with all of them,
+    `second_order.all`, each month that isn't over long enough looks bad.
+    """
+    by = ask.scope.by or ""
+    keys = {"": "''", "month": "strftime(first_day, '%Y-%m')", "source": "source"}
+    if by not in keys:
+        return []
+    window = ask.scope.window_days
+    rows = ask.rows(
+        f"""WITH {ask.orders()}, firsts AS (
+            SELECT person, min(placed_at) AS first_at, min(day) AS first_day,
+                arg_min(source, placed_at) AS source, min(nullif(cohort, '')) AS cohort
+            FROM orders GROUP BY person
+        ), counted AS (
+            SELECT f.person, f.first_at, f.first_day, f.source,
+                bool_or(o.placed_at > f.first_at
+                    AND o.placed_at <= f.first_at + INTERVAL {window} DAY) AS again
+            FROM firsts f JOIN orders o ON o.person = f.person
+            WHERE coalesce(f.cohort, '9') >= strftime(f.first_day, '%Y-%m')
+                AND {ask.within("f.first_day")}
+            GROUP BY ALL
+        )
+        SELECT {keys[by]} AS key, count(*), count(*) FILTER (again),
+            count(*) FILTER (passed), count(*) FILTER (passed AND again)
+        FROM (SELECT *, first_at + INTERVAL {window} DAY <= {ask.known_until()} AS passed
+              FROM counted)
+        GROUP BY 1 ORDER BY 1"""
+    )
+    figures = []
+    for key, everybody, again, passed, again_passed in rows:
+        about: dict[str, Any] = {**ask.span, "by": by, "key": key, "window_days": window}
+        figures += [
+            share("second_order", again_passed, passed, of="customers whose window has passed",
+                  **about),
+            share("second_order.all", again, everybody, of="customers", partial=passed < everybody,
+                  **about),
+        ]  # fmt: skip
+    return figures
+
+
+def kept(ask: Inquiry) -> list[Figure]:
+    """K06: customers of the span before who ordered in this one, and the article's formula, which
+    counts those who come back from earlier as kept."""
+    first, last = ask.scope.first, ask.scope.last
+    if ask.scope.by not in (None, "month"):
+        return []
+    if ask.scope.by == "month":
+        months = ask.rows(
+            f"SELECT DISTINCT date_trunc('month', day)::DATE FROM purchases "
+            f"WHERE fact = 'order.placed' AND {ask.within()} ORDER BY 1"
+        )
+        spans = [(month, _next_month(month) - timedelta(days=1)) for (month,) in months]
+    elif first is None or last is None:
+        return []
+    else:
+        spans = [(first, last)]
+    figures = []
+    for start, end in spans[-240:]:
+        before, until = span_before(start, end)
+        at_start, at_end, new, stayed = ask.one(
+            f"""WITH {ask.orders()}, persons AS (
+                SELECT person, min(day) AS first_day,
+                    bool_or(day BETWEEN DATE '{before}' AND DATE '{until}') AS was,
+                    bool_or(day BETWEEN DATE '{start}' AND DATE '{end}') AS "is"
+                FROM orders GROUP BY person
+            )
+            SELECT count(*) FILTER (was), count(*) FILTER ("is"),
+                count(*) FILTER ("is" AND first_day >= DATE '{start}'),
+                count(*) FILTER (was AND "is") FROM persons"""
+        )
+        known = ask.last_day()
+        about: dict[str, Any] = {
+            "first_day": str(start), "last_day": str(end), "by": ask.scope.by or "",
+            "key": f"{start:%Y-%m}" if ask.scope.by else "",
+            "partial": known is None or end >= known,
+        }  # fmt: skip
+        figures += [
+            Figure(
+                kpi="retention.formula", value=retention(at_end, new, at_start), unit="%",
+                numerator=at_end - new, denominator=at_start, of="customers of the span before",
+                **about,
+            ),
+            share("retention.kept", stayed, at_start, of="customers of the span before", **about),
+        ]  # fmt: skip
+    return figures
+
+
+def span_before(first: date, last: date) -> tuple[date, date]:
+    """Return the span before: as many whole months where it is whole months, else as many days."""
+    after = last + timedelta(days=1)
+    if first.day == 1 and after.day == 1:
+        months = (after.year - first.year) * 12 + after.month - first.month
+        number = first.year * 12 + first.month - 1 - months
+        return date(number // 12, number % 12 + 1, 1), first - timedelta(days=1)
+    return first - (after - first), first - timedelta(days=1)
+
+
+def _next_month(month: date) -> date:
+    return (month + timedelta(days=32)).replace(day=1)
