@@ -24,6 +24,7 @@
     connect    a burst of 1,000 webhooks, and 100,000 orders of a shop's history
     mappings   foreign records/s mapped into our log, and the worker on the same events
     ingest     calls by HTTP beside a bare aiohttp answer, and batches beside the log's own append
+    insights   facts/s into the store, and questions among twenty million facts
     sale       the longest wait for an answer while a sale, held mails and a workflow come at once
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -55,6 +56,7 @@ from benchmarks import (
     idle,
     importing,
     ingesting,
+    insights,
     machine,
     mapping,
     million,
@@ -77,7 +79,7 @@ from benchmarks.say import Say, progress_output
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
           "written", "imports", "visitors", "idle", "timers", "million", "connect", "sale",
-          "mappings", "ingest")  # fmt: skip
+          "mappings", "ingest", "insights")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -88,6 +90,7 @@ IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "timers": lambda _, say: timers.measure(say),
     "written": lambda _, say: written.measure(say),
     "imports": importing.measure,
+    "insights": insights.measure,
 }
 """Suites without a log, by name."""
 
