@@ -48,6 +48,10 @@ class Feeding:
 
     async def catch_up(self, on_progress: OnProgress = no_progress) -> None:
         """Read what the topic holds now. Raises LogError, InsightsError."""
+        identity = (await self._log.identities([FACTS])).get(FACTS)
+        if identity is not None:
+            id_ = identity.id
+            await self._on_thread(lambda: self._know(id_))
         spans = await self._log.offsets(FACTS)
         starts = {number: await self._begin(number) for number in spans}
         total = sum(max(0, spans[number].end - start) for number, start in starts.items())
@@ -87,6 +91,10 @@ class Feeding:
         while any(self._store.positions.get(n, 0) < end for n, end in ends.items() if end):
             self._written.clear()
             await self._written.wait()
+
+    def _know(self, id_: str) -> None:
+        if self._store.know_topic(id_):
+            _log.warning("facts is another topic than before, it is read from its beginning")
 
     async def _begin(self, number: int) -> int:
         """Return where to read on, which is in the log."""

@@ -242,6 +242,23 @@ class FactStore:
         self.wants_rewrite = self.wants_rewrite or count > 0
         return count
 
+    def know_topic(self, id_: str) -> bool:
+        """Note which topic is read, by the broker's id; return whether it is another one than
+        before, made anew or of another broker: its offsets are others, and it is read from its
+        beginning. What it holds of the former one has the same marks. Raises InsightsError."""
+
+        def note() -> bool:
+            with self._transaction() as sql:
+                is_other = _state(sql).get("topic", id_) != id_
+                if is_other:
+                    sql.execute("DELETE FROM positions")
+                _remember(sql, {"topic": id_})
+            if is_other:
+                self.positions = {}
+            return is_other
+
+        return self._guarded(note)
+
     def begin_anew(self, starts: Mapping[int, int]) -> None:
         """Forget all that the log still holds, to read it again; what it holds no more is summed.
         Raises InsightsError."""

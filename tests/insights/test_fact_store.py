@@ -223,6 +223,19 @@ def test_months_that_the_log_lets_go_of_become_sums_and_a_rebuild_says_the_same(
     store.close()
 
 
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    assert not store.know_topic("a")
+    take(store, records(shop(5)))
+    before = rows(store, SUM)
+    assert not store.know_topic("a")
+    assert store.know_topic("b")
+    assert store.positions == {}
+    assert take(store, records(shop(5))).repeated == 11, "a copy holds the same facts"
+    assert rows(store, SUM) == before
+    store.close()
+
+
 def test_the_shops_day_follows_its_zone(tmp_path: Path) -> None:
     opened(tmp_path).close()
     store = opened(tmp_path)
