@@ -209,7 +209,7 @@ def read_costs(path: Path) -> list[dict[str, str]]:
                     raise UserError(f"{path}: more than {several(MOST_COSTS, 'line')}")
                 at = f"{path}:{rows.line_num}"
                 if None in row or None in row.values():
-                    raise UserError(f"{at}: expected {len(COST_COLUMNS)} columns")
+                    raise UserError(f"{at}: expected {', '.join(COST_COLUMNS)}")
                 amount = _amount(f"{at}: amount", row["amount"])
                 costs.append({"month": row["month"].strip(), "workflow": row["workflow"].strip(),
                               "amount": f"{amount:f}"})  # fmt: skip
