@@ -18,12 +18,14 @@ from streams.runtime.logs.kafka.security import KafkaSecurity, Mechanism
 from streams.runtime.transports.assigned_partition import BatchLease
 from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
 from tests.broker import KafkaBroker
-from tests.runtime.transports.kafka_backend import (
+from tests.runtime.transports.kafka_backend import KafkaWorkers, unique
+from tests.runtime.transports.machine import (
     TIMEOUT,
-    KafkaWorkers,
-    unique,
+    CountingOwner,
+    append_numbers,
+    numbers,
+    running,
 )
-from tests.runtime.transports.machine import CountingOwner, append_numbers, numbers, running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
