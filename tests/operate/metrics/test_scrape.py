@@ -24,6 +24,7 @@ from tests.faults.fleet import Inbox, Worker
 from tests.http.public.visits import BROWSER
 from tests.operate.metrics.prometheus import ask, needs_prometheus, prometheus_server
 from tests.operate.metrics.test_rules_and_dashboard import DASHBOARD, DEPLOY, GROUPS, PANELS, RULES
+from tests.ports import free_port
 from tests.waiting import poll_pause
 
 # What Grafana would put in their place; a minute of scrapes every second.
@@ -137,6 +138,7 @@ async def worker(tmp_path: Path, inbox: Mailbox, feed: str) -> AsyncIterator[Wor
         "RITORNO_BROKER": f"embedded://{tmp_path / 'log'}",
         "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}",
         "RITORNO_TICK_SECONDS": "0.2",
+        "RITORNO_INSIGHTS_BIND": f"127.0.0.1:{free_port()}",
         "RITORNO_WORKFLOWS_DIR": str(workflows),
     }
     worker = Worker("worker-1", tmp_path / "worker-1", environment)
