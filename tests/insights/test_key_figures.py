@@ -115,7 +115,6 @@ def of(found: Sequence[dict[str, Any]], kpi: str, key: str | None = None) -> Any
 MARCH = {"first": "2026-03-01", "last": "2026-03-31"}
 
 
-@pytest.mark.row("K04")
 def test_orders_by_now_on_the_day_they_were_placed(store: FactStore) -> None:
     found = figures(store, "kpi", **MARCH)
     # o1 100 and o3, which an edit made 40; o2 was sent back in April and counts in March no more.
@@ -129,14 +128,12 @@ def test_orders_by_now_on_the_day_they_were_placed(store: FactStore) -> None:
         "EUR", "140.00", 2, "2026-03-01", "2026-03-31")  # fmt: skip
 
 
-@pytest.mark.row("K05")
 def test_who_ordered_twice(store: FactStore) -> None:
     found = of(figures(store, "kpi"), "repurchase_rate")
     assert (found["numerator"], found["denominator"]) == (1, 3)
     assert found["low"] < found["value"] < found["high"]
 
 
-@pytest.mark.row("K09")
 def test_only_whose_window_has_passed_is_in_the_denominator(store: FactStore) -> None:
     found = of(figures(store, "kpi"), "second_order")
     assert (found["numerator"], found["denominator"]) == (1, 3)
@@ -145,7 +142,6 @@ def test_only_whose_window_has_passed_is_in_the_denominator(store: FactStore) ->
     assert of(late, "second_order.all")["denominator"] == 3
 
 
-@pytest.mark.row("K06")
 def test_kept_and_the_formula_are_two_names(store: FactStore) -> None:
     found = figures(store, "kpi", first="2026-04-01", last="2026-04-30", refunds="before")
     kept, formula = of(found, "retention.kept"), of(found, "retention.formula")
@@ -153,8 +149,6 @@ def test_kept_and_the_formula_are_two_names(store: FactStore) -> None:
     assert (formula["numerator"], formula["denominator"]) == (1, 2)
 
 
-@pytest.mark.row("K01")
-@pytest.mark.row("K11")
 def test_mails_are_unique_and_people_apart_from_machines(store: FactStore) -> None:
     found = figures(store, "kpi", workflow=WELCOME)
 
@@ -172,7 +166,6 @@ def test_mails_are_unique_and_people_apart_from_machines(store: FactStore) -> No
     assert counts("mail.click_to_open.people") == (1, 1)
 
 
-@pytest.mark.row("K03")
 def test_carts_that_came_back(store: FactStore) -> None:
     found = figures(store, "kpi", by="workflow")
     row = of(found, "cart.recovery_rate", CART)
@@ -181,13 +174,11 @@ def test_carts_that_came_back(store: FactStore) -> None:
     assert Decimal(of(found, "cart.abandoned_value", CART)["value"]) == 100
 
 
-@pytest.mark.row("K02")
 def test_runs_that_reached_their_goal(store: FactStore) -> None:
     row = of(figures(store, "kpi"), "conversion_rate", WELCOME)
     assert (row["numerator"], row["denominator"]) == (1, 4)
 
 
-@pytest.mark.row("K10")
 def test_who_came_back_after_a_win_back_mail(store: FactStore) -> None:
     found = figures(store, "kpi")
     row = of(found, "reactivation_rate", WIN_BACK)
@@ -195,7 +186,6 @@ def test_who_came_back_after_a_win_back_mail(store: FactStore) -> None:
     assert Decimal(of(found, "reactivation_revenue", WIN_BACK)["value"]) == 20
 
 
-@pytest.mark.row("K04")
 def test_credits_by_rule_and_what_refunds_took_back(store: FactStore) -> None:
     found = figures(store, "attribution")
     assert Decimal(of(found, "attribution.revenue", WELCOME)["value"]) == 100
@@ -205,7 +195,6 @@ def test_credits_by_rule_and_what_refunds_took_back(store: FactStore) -> None:
     assert of(before, "attribution.orders", "2026-03")["value"] == 1
 
 
-@pytest.mark.row("K08")
 def test_roi_of_a_file_of_costs(store: FactStore) -> None:
     costs = [{"month": "2026-03", "workflow": WELCOME, "amount": "20"},
              {"month": "2026-04", "workflow": "", "amount": "5"},
@@ -330,9 +319,6 @@ def retail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FactStore]:
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.row("K04")
-@pytest.mark.row("K05")
-@pytest.mark.row("K09")
 def test_online_retail(retail: FactStore) -> None:
     found = figures(retail, "kpi")
     assert of(found, "customers")["value"] == 4_338
@@ -348,7 +334,6 @@ def test_online_retail(retail: FactStore) -> None:
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.row("K06")
 def test_online_retail_retention(retail: FactStore) -> None:
     found = figures(retail, "kpi", first="2011-07-01", last="2011-09-30")
     assert round(of(found, "retention.formula")["value"], 3) == 75.590
@@ -366,7 +351,6 @@ COHORTS = {
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.row("K12")
 def test_online_retail_cohorts(retail: FactStore) -> None:
     found = [each for each in figures(retail, "cohorts") if each["kpi"] == "cohort.customers"]
     for key, expected in COHORTS.items():
@@ -376,7 +360,6 @@ def test_online_retail_cohorts(retail: FactStore) -> None:
         assert [each["partial"] for each in row] == [False] * (len(expected) - 1) + [True]
 
 
-@pytest.mark.row("K12")
 def test_cohorts_of_the_small_shop(store: FactStore) -> None:
     found = figures(store, "cohorts", refunds="before")
     march = [each for each in found if each["key"] == "2026-03"]

@@ -16,12 +16,10 @@ from agents.insights.kpi_formulas import (
 )
 
 
-@pytest.mark.row("K05")
 def test_repurchase_rate() -> None:
     assert percent(250, 1_000) == 25
 
 
-@pytest.mark.row("K06")
 def test_retention_and_where_it_is_above_what_was_kept() -> None:
     assert retention(1_100, 200, 1_000) == 90
     found = retention(2_161, 656, 1_991)
@@ -33,18 +31,15 @@ def test_retention_and_where_it_is_above_what_was_kept() -> None:
     assert retention(1_200, 0, 1_000) == 120
 
 
-@pytest.mark.row("K07")
 def test_lifetime_value() -> None:
     assert lifetime_value(Decimal("50.00"), 4, 5) == Decimal("1000.00")
 
 
-@pytest.mark.row("K08")
 def test_return_on_investment() -> None:
     assert return_on_investment(Decimal(25_000), Decimal(5_000)) == 400
     assert return_on_investment(Decimal(1), Decimal(0)) is None
 
 
-@pytest.mark.row("K13")
 @pytest.mark.parametrize(
     ("abandoned", "loss"),
     [("0.75", "8640"), ("0.7925", "10999.518072"), ("0.793", "11033.043478"),

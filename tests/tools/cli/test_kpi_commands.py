@@ -89,7 +89,6 @@ def test_a_costs_file_that_cannot_be_read_is_named(
     assert "Traceback" not in done.err
 
 
-@pytest.mark.row("K13")
 def test_the_calculator(ritorno: Ritorno) -> None:
     asked = ("carts", "calculator", "--visitors", "6000", "--cr", "2.4%", "--aov", "20")
     found = ritorno(*asked, "--abandoned", "79.25%", "--json").json
