@@ -122,7 +122,9 @@ def test_the_rights_of_a_customer(ritorno: Ritorno, tmp_path: Path) -> None:
 
     # Erased.
     done = ritorno("privacy", "erase", "anna", "--yes", "--wait", str(LIMIT), "--json")
-    assert (done.code, done.json) == (0, [{"customer": "anna", "left": {}}]), done.err
+    assert (done.code, done.json) == (0, [{"customer": "anna", "left": {}, "audiences": []}]), (
+        done.err
+    )
     for command in ("evidence", "export"):
         options = ("--out", "other") if command == "export" else ()
         done = ritorno("privacy", command, "anna", *options)
