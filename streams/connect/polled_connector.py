@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from typing import NamedTuple, Protocol
 
 from schemas.time_units import HOUR_MS
-from streams.connect.connector import ShopConnector, ShopNews, ShopPage
+from streams.connect.connector import ShopConnector, ShopNews, ShopPage, ShopUnavailable
 from streams.connect.json_fields import Row, text, whole
 from streams.connect.keyset import Keyset, Place
 from streams.connect.shop_memory import ShopNotes
@@ -81,6 +81,8 @@ class PolledConnector(ShopConnector):
             news = await reading.news(resource, rows, now=now, before=before)
             news.notes = reading.notes(resource, _understood(rows, news))
             following = walk.keyset.after(page.places, more=page.has_more)
+            if following == walk.keyset:
+                raise _read_again(resource)
             if following is None:
                 yield ShopPage(news, finished(walk), len(rows))
             else:
@@ -105,11 +107,14 @@ class PolledConnector(ShopConnector):
             page = await read(last)
             if last == 0:
                 total = page.total
+            highest = max((each.id for each in page.places), default=0)
+            if page.has_more and page.rows and highest <= last:
+                raise _read_again(resource)
             news = await reading.news(resource, page.rows, now=now, history=True)
             # A change that a poll has not seen yet is told by the poll.
             notes = reading.notes(resource, _understood(page.rows, news))
             news.notes = ShopNotes(seen=notes.subscribed)
-            last = max([last, *(each.id for each in page.places)])
+            last = max(last, highest)
             yield ShopPage(news, str(last), len(page.rows), total)
             if not page.has_more or not page.rows:
                 return
@@ -159,3 +164,9 @@ def _understood(rows: Sequence[Row], news: ShopNews) -> list[Row]:
 def id_in(cursor: str) -> int:
     """Return the number that a cursor is, 0 for any other text."""
     return int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) <= 18 else 0
+
+
+def _read_again(resource: str) -> ShopUnavailable:
+    """Return what is to be raised where reading on leads nowhere, as behind a cache that looks at
+    no parameters."""
+    return ShopUnavailable(f"GET {resource}: the next page is one that was read")

@@ -159,11 +159,12 @@ class CrmFile(BaseModel):
     crm: tuple[Crm, ...] = Field(default=(), max_length=10)
 
 
-def read_crm(path: Path) -> tuple[Crm, ...]:
-    """Return the CRMs of a file, none when there is no file. Raises OperatorFileError."""
+def read_crm(path: Path, *, again: bool = False) -> tuple[Crm, ...]:
+    """Return the CRMs of a file, none when there is no file. `again`: some of it are in use.
+    Raises OperatorFileError."""
     if not path.exists():
         return ()
-    return read_operator_file(path, CrmFile, _wrong_together).content.crm
+    return read_operator_file(path, CrmFile, _wrong_together, again=again).content.crm
 
 
 def _wrong_together(file: CrmFile) -> Iterator[FileIssue]:

@@ -99,6 +99,8 @@ class Outbound:
         self._pause = pause
         self._intake = Intake(log)
         self._seen: list[FileStamp | None] = []
+        self._crms: Collection[Crm] = ()
+        self._webhooks: Collection[WebhookSubscription] = ()
         self._specs: dict[str, _Spec] = {}
         """By all that is said of one, so that another text is another outlet."""
         self._polls: dict[str, _Poll] = {}
@@ -139,8 +141,9 @@ class Outbound:
         if seen == self._seen:
             return
         self._seen = seen
-        crms = read_crm(self._files.crm)
-        webhooks = read_subscriptions(self._files.webhooks)
+        crms = read_crm(self._files.crm, again=bool(self._crms))
+        webhooks = read_subscriptions(self._files.webhooks, again=bool(self._webhooks))
+        self._crms, self._webhooks = crms, webhooks
         for problem in (each for webhook in webhooks for each in weak_secrets(webhook)):
             _log.warning("a webhook's secret is weak", problem=problem)
         self._specs = {

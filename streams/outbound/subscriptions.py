@@ -123,11 +123,13 @@ class Subscriptions(BaseModel):
     webhooks: tuple[WebhookSubscription, ...] = Field(default=(), max_length=MOST)
 
 
-def read_subscriptions(path: Path) -> tuple[WebhookSubscription, ...]:
-    """Return the webhooks of a file, none when there is no file. Raises OperatorFileError."""
+def read_subscriptions(path: Path, *, again: bool = False) -> tuple[WebhookSubscription, ...]:
+    """Return the webhooks of a file, none when there is no file. `again`: some of it are in use.
+    Raises OperatorFileError."""
     if not path.exists():
         return ()
-    return read_operator_file(path, Subscriptions, _wrong_together).content.webhooks
+    file = read_operator_file(path, Subscriptions, _wrong_together, again=again)
+    return file.content.webhooks
 
 
 def _wrong_together(file: Subscriptions) -> Iterator[FileIssue]:

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from schemas.failures import InputError
 from streams.logging import get_logger
 from streams.operate.secret_metrics import SecretCounts, SecretPart
+from streams.replaced_file import open_regular
 from streams.runtime.background import kept_up
 from streams.settings import Settings
 from streams.settings.values import TokenKey
@@ -123,6 +124,11 @@ class Rereader:
             return
         if digest == self._refused.get(part.name):
             return
+        for path in part.files(settings):
+            if path is not None and path.exists() and not path.is_file():
+                # Opening a pipe waits for who writes into it, and all of us with it.
+                self._keep(part.name, digest, f"{path}: not a regular file")
+                return
         try:
             await part.take(settings)
         except (InputError, OSError, ValueError) as error:  # ssl's errors are of the second kind
@@ -167,7 +173,8 @@ def _digest(part: Part, settings: Settings) -> bytes:
         if path is None:
             continue
         try:
-            content = path.read_bytes()
+            with open_regular(path) as file:
+                content = file.read()
         except OSError as error:
             content = repr(error.errno).encode()
         whole.update(hashlib.sha256(content).digest())

@@ -29,6 +29,7 @@ from schemas.problem_words import expected_words, problem_words, shown_value
 from schemas.secret_reference import MaybeSecret, PlacedReference
 from schemas.suggestions import did_you_mean
 from schemas.yaml_text import Document, yaml_problem
+from streams.replaced_file import open_regular
 
 MAX_BYTES = 1_000_000
 """Of a file."""
@@ -65,6 +66,11 @@ class OperatorFile(Generic[Model]):
         self.content = content
         self._document = document
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing at all, not even that there is none of what it could have."""
+        return self._document.content is None
+
     def location(self, *path: str | int) -> str:
         """Return `FILE:LINE` of a part."""
         return f"{self.path}:{self._document.line(path)}"
@@ -80,16 +86,24 @@ class OperatorFile(Generic[Model]):
 
 
 def read_operator_file(
-    path: Path, model: type[Model], check: Callable[[Model], Iterable[FileIssue]] | None = None
+    path: Path,
+    model: type[Model],
+    check: Callable[[Model], Iterable[FileIssue]] | None = None,
+    *,
+    again: bool = False,
 ) -> OperatorFile[Model]:
-    """Read a file. `check` says what is right one by one and wrong together. Raises
+    """Read a file. `check` says what is right one by one and wrong together. `again`: what was read
+    before is in use, so a file that says nothing at all is one that is being written. Raises
     OperatorFileError."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise OperatorFileError(f"{path}: {error.strerror}") from None
-    return parse_operator_file(content, path, model, check)
+    file = parse_operator_file(content, path, model, check)
+    if again and file.is_empty:
+        raise OperatorFileError(f"{path}: it says nothing; is it being written?")
+    return file
 
 
 def parse_operator_file(

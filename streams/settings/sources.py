@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.failures import InputError
 from schemas.secret_reference import SETTINGS_PREFIX
+from streams.replaced_file import open_regular
 
 PREFIX = SETTINGS_PREFIX
 CONFIG_VARIABLE = PREFIX + "CONFIG"
@@ -158,9 +159,9 @@ def read_secret_file(where: str, name: str) -> str:
     `where` says who names the file."""
     path = Path(name)
     try:
-        if not path.is_file():  # a pipe, from which nothing may ever come, is none either
+        if not path.is_file():
             raise SettingsError(f"{where}: there is no file {path}")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_SECRET_BYTES + 1)
         secret = content.decode().rstrip("\r\n")
     except OSError as error:

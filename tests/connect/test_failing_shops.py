@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -14,6 +15,12 @@ from streams.connect.backfill import BackfillProgress, backfill
 from streams.connect.connector import ShopConnector, ShopNews, ShopPage, ShopUnavailable
 from streams.connect.cursors import CursorFile
 from streams.connect.facts import Subject, event_of
+from streams.connect.keyset import Place
+from streams.connect.magento.connector import MagentoConnector
+from streams.connect.magento.settings import MagentoConnection
+from streams.connect.polled_connector import RowsPage
+from streams.connect.shop_memory import ShopNotes
+from streams.connect.walk import begin
 from streams.log import LogUnavailable
 from tests.connect.shapes import shopify_order, shopify_refund, woo_customer, woo_order
 from tests.connect.standins import ShopifyStandin, WooStandin
@@ -105,6 +112,46 @@ async def test_nonsense_in_the_place_of_the_webhooks_makes_none(
         with pytest.raises(ShopUnavailable):
             await connector.setup()
     assert shopify.hooks == woo.hooks == []
+
+
+class SamePage:
+    """A shop behind a cache that gives the first page to whoever asks for any."""
+
+    asked = 0
+
+    async def read(self, _from_where: object) -> RowsPage:
+        self.asked += 1
+        assert self.asked < 10, "it is read without end"
+        rows = [{"entity_id": id_} for id_ in (1, 2)]
+        seconds = [Place(f"2026-03-02 09:15:0{id_}", id_) for id_ in (1, 2)]
+        return RowsPage(rows, seconds, has_more=True, total=250)
+
+    async def news(self, *_: object, **__: object) -> ShopNews:
+        return ShopNews()
+
+    def notes(self, *_: object) -> ShopNotes:
+        return ShopNotes()
+
+
+async def test_a_page_that_comes_again_and_again_is_read_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAGENTO_TOKEN", "t")
+    fields = {"name": "negozio", "kind": "magento", "url": "https://negozio.example.it"}
+    connection = MagentoConnection.model_validate({**fields, "token": "env:MAGENTO_TOKEN"})
+    connector = MagentoConnector(connection, world.clock)
+    shop = SamePage()
+    pages = connector._all_by_id("orders", "", shop.read, shop, now=START)
+    with pytest.raises(ShopUnavailable, match="GET orders: the next page is one that was read"):
+        async for page in pages:
+            assert page.cursor == "2"
+    assert shop.asked == 2
+    walk = begin("", since=START, now=START, zone=UTC)
+    with pytest.raises(ShopUnavailable, match="is one that was read"):
+        async for page in connector._changes("orders", walk, shop.read, shop, now=START):
+            assert page.cursor
+    assert shop.asked <= 5
+    await connector.close()
 
 
 class ManyPages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -282,10 +283,16 @@ async def test_a_file_that_cant_be_used_changes_nothing(here: Shop) -> None:
         write(here.path, webhook("till", till.url))
         here.start()
         await here.begun("till")
-        here.path.write_text("webhooks: [")
-        await asyncio.sleep(0.1)
-        await tell(here.log, [signal("s0")])
-        await till.until(1)
+        for number, broken in enumerate(("webhooks: [", "")):
+            here.path.write_text(broken)
+            await asyncio.sleep(0.1)
+            await tell(here.log, [signal(f"s{number}")])
+            await till.until(number + 1)
+        here.path.unlink()
+        os.mkfifo(here.path)
+        await asyncio.sleep(0.1)  # whoever opens it waits for who writes into it
+        await tell(here.log, [signal("s2")])
+        await till.until(3)
 
 
 async def test_a_secret_is_exchanged_while_it_runs(here: Shop, tmp_path: Path) -> None:

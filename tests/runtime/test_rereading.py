@@ -4,6 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -130,6 +131,15 @@ async def test_a_file_that_is_gone_is_a_change(tmp_path: Path) -> None:
     shop.file.unlink()
     await shop.rereader.look()
     assert shop.counts.kept == {"kafka"}  # whoever reads it says so
+
+
+async def test_nobody_waits_at_a_pipe(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.file.unlink()
+    os.mkfifo(shop.file)
+    async with asyncio.timeout(5):
+        await shop.rereader.look()
+    assert (shop.taken, shop.counts.kept) == ([], {"kafka"})
 
 
 async def test_other_settings_are_named_once_and_not_taken(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ class CallBatch:
             if claimed := reserved(event):
                 raise Unreadable("unsigned", claimed)
         if key.is_public:
-            event = public_key.said_in_public(event)
+            event = public_key.said_in_public(event, key.source)
         if not key.may_tell(event.type):
             raise Withheld(f"type: {event.type!r} is none that this key may tell")
         if event.backfill and event.time is None:  # it would count as done today

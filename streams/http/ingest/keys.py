@@ -204,11 +204,12 @@ def digest(value: str) -> bytes:
     return hashlib.sha256(value.encode("utf-8", "replace")).digest()
 
 
-def read_keys(path: Path) -> WriteKeys:
-    """Read a keys file; one that isn't there has no keys. Raises OperatorFileError."""
-    if not path.exists():
+def read_keys(path: Path, *, again: bool = False) -> WriteKeys:
+    """Read a keys file; one that isn't there has no keys. `again`: keys of it are in use. Raises
+    OperatorFileError."""
+    if not again and not path.exists():
         return WriteKeys()
-    keys = tuple(read_operator_file(path, _File, _wrong_together).content.keys)
+    keys = tuple(read_operator_file(path, _File, _wrong_together, again=again).content.keys)
     secrets: dict[str, tuple[bytes, ...]] = {}
     missing = []
     for key in keys:

@@ -1,7 +1,7 @@
 """The keys file as it is at the moment: looked at every second, and read again when it has changed,
 so that a key that is revoked is dead on every ingest within seconds.
 
-What can't be read changes nothing: the last good one stays, the log says so once, and
+What can't be read, or is empty, changes nothing: the last good one stays, the log says so once, and
 `ritorno_ingest_keys_kept` is 1 until it is mended.
 """
 
@@ -64,7 +64,8 @@ class KeysFile:
         try:
             if stamps[0] is None:
                 raise OperatorFileError(f"{self._path} is gone")
-            keys = await asyncio.to_thread(read_keys, self._path)
+            is_used = bool(self.current.keys)
+            keys = await asyncio.to_thread(read_keys, self._path, again=is_used)
         except OperatorFileError as error:
             self.is_kept = True
             self.refused += 1

@@ -53,8 +53,11 @@ NOBODY = Claim("", is_proven=False)
 def of_call(
     call: Mapping[str, Any], keys: WriteKeys, key: WriteKey
 ) -> tuple[dict[str, Any], Claim]:
-    """Return a Segment call as its visitor's own, and who that claims to be. Raises Unreadable for
-    one that names no visitor, Withheld for an `alias` without proof."""
+    """Return a call of a Segment body as its visitor's own, and who that claims to be: one of
+    Segment's, or a CloudEvent. Raises Unreadable for one that names no visitor, Withheld for an
+    `alias` without proof."""
+    if "specversion" in call:
+        return of_cloud_event(call, keys, key)
     context = call.get("context")
     said_hash = context.get(USER_HASH) if isinstance(context, dict) else None
     claim = _claim(call.get("userId"), said_hash, keys, key)
@@ -69,7 +72,7 @@ def of_call(
     own.pop("userId", None)
     own.pop("previousId", None)
     if is_no_id(own.get("anonymousId")):
-        raise Unreadable("missing_id", "anonymousId: missing, and a public key speaks of visitors")
+        raise Unreadable("missing_id", _NO_VISITOR)
     event = own.get("event")
     if kind == "track" and isinstance(event, str) and segment.type_of(event) == ORDERED:
         own["event"] = _HINTED_NAME
@@ -78,7 +81,7 @@ def of_call(
 
 def of_cloud_event(body: Any, keys: WriteKeys, key: WriteKey) -> tuple[Any, Claim]:
     """The same of a CloudEvent in structured mode."""
-    if not isinstance(body, dict):
+    if not isinstance(body, Mapping):
         return body, NOBODY
     own = dict(body)
     visitor = own.get("anonymousid")
@@ -98,10 +101,12 @@ def of_cloud_event(body: Any, keys: WriteKeys, key: WriteKey) -> tuple[Any, Clai
     return own, claim
 
 
-def said_in_public(event: Event) -> Event:
-    """Return an event as the public says it. Raises Withheld."""
-    assert event.anonymous_id is not None
-    event = event._replace(customer=event.anonymous_id, named=False, public=True)
+def said_in_public(event: Event, source: str) -> Event:
+    """Return an event as the public says it, `source` being its key's, whatever the event names.
+    Raises Unreadable for one that names no visitor, and Withheld."""
+    if event.anonymous_id is None:
+        raise Unreadable("missing_id", _NO_VISITOR)
+    event = event._replace(customer=event.anonymous_id, named=False, public=True, source=source)
     if why := withheld(event):
         raise Withheld(why)
     return event
@@ -144,6 +149,8 @@ class VisitorLinks:
         if len(self._told) > LINKED_KEPT:
             self._told.popitem(last=False)
 
+
+_NO_VISITOR = "anonymousId: missing, and a public key speaks of visitors"
 
 _HINTED_NAME = "Order Hinted"
 """What Segment would call it."""

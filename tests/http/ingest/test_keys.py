@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,8 @@ async def test_a_revoked_key_is_dead_with_the_next_look(port: Posting) -> None:
 
 async def test_a_broken_file_keeps_the_last_good_one_and_says_so(port: Posting) -> None:
     good = port.keys.read_text()
-    for broken in ("keys: [", good.replace("kind: secret", "kind: open"), None):
+    being_written = ("", "# of the tests\n")
+    for broken in ("keys: [", good.replace("kind: secret", "kind: open"), *being_written, None):
         if broken is None:
             port.keys.unlink()
         else:
@@ -83,12 +86,22 @@ async def test_a_broken_file_keeps_the_last_good_one_and_says_so(port: Posting) 
         await port.port.keys.look()
         assert (await port.post("/v1/track", VIEW)).status == 200
         assert port.metric("ritorno_ingest_keys_kept") == "1.0"
-    assert port.port.keys.refused == 3
+    os.mkfifo(port.keys)
+    async with asyncio.timeout(5):  # nobody writes into it
+        await port.port.keys.look()
+    port.keys.unlink()
+    assert port.port.keys.refused == 6
     port.keys.write_text(good.replace("/negozio/cassa", "/negozio/altra"))
     await port.port.keys.look()
     assert port.metric("ritorno_ingest_keys_kept") == "0.0"
     await port.post("/v1/track", {**VIEW, "messageId": "m-9"})
     assert {event.source for event in await port.events()} == {"/negozio/cassa", "/negozio/altra"}
+
+
+async def test_a_file_that_says_that_there_are_no_keys_is_believed(port: Posting) -> None:
+    port.keys.write_text("keys: []\n")
+    await port.port.keys.look()
+    assert (await port.post("/v1/track", VIEW)).status == 401
 
 
 async def test_it_is_looked_at_again_and_again(tmp_path: Path) -> None:

@@ -142,6 +142,29 @@ async def test_an_order_in_a_page_is_a_hint(port: Posting) -> None:
     assert parse_record(Record("customer-events", 0, 0, 0, *record)).public
 
 
+async def test_a_cloud_event_within_a_batch_is_its_visitors_under_the_keys_source(
+    port: Posting,
+) -> None:
+    said = {"specversion": "1.0", "type": "product.viewed", "data": {"product_id": "p"}}
+    batch = [
+        {**said, "id": "e-1", "subject": "anna", "anonymousId": "v-1"},  # names no visitor
+        {**said, "id": "e-2", "source": "shopify:negozio.myshopify.com", "anonymousid": "v-2"},
+        {**said, "id": "e-3", "subject": "anna", "anonymousid": "v-3"},
+        track("Product Viewed", "m-1", properties={"product_id": "p"}),
+    ]
+    answer = await port.post("/v1/batch", {"batch": batch}, key=PUBLIC)
+    assert answer.status == 200
+    assert [(each["index"], each["reason"]) for each in answer.body["refused"]] == [
+        (0, "missing_id")
+    ]
+    told = {event.id: event for event in await port.events()}
+    assert {id_: event.customer for id_, event in told.items()} == {
+        "e-2": "v-2", "e-3": "v-3", "m-1": "a-7"
+    }  # fmt: skip
+    assert {event.source for event in told.values()} == {"/negozio/sito"}
+    assert all(event.public and not event.named for event in told.values())
+
+
 async def test_pages_of_others_may_not_use_the_key(port: Posting) -> None:
     call = track("Product Viewed", properties={"product_id": "p"})
     theirs = {"Origin": "https://altro.example.it"}
