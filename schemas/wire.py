@@ -268,6 +268,13 @@ def to_record(event: Event) -> OutRecord:
     return OutRecord(event.customer.encode(), value, headers)
 
 
+def too_large(record: OutRecord) -> Unreadable | None:
+    """Return why an event's record is too large to be read again, None where it isn't. Its headers
+    and its key are bounded field by field."""
+    value = record.value or b""
+    return _too_large(value) if len(value) > MAX_EVENT_BYTES else None
+
+
 def _origin(text: bytes) -> Origin:
     try:
         return origins.parse_origin(text)

@@ -35,8 +35,15 @@ _log = get_logger(__name__)
 class EventIntake(Protocol):
     """Appends what many bring together."""
 
-    async def take(self, events: Sequence[Event], *, letters: Sequence[OutRecord] = ()) -> None:
-        """Return once all are durable. Raises LogError."""
+    async def take(
+        self,
+        events: Sequence[Event],
+        *,
+        letters: Sequence[OutRecord] = (),
+        refused_at: int | None = None,
+    ) -> None:
+        """Return once all are durable; an event that is too large becomes a dead letter of
+        `refused_at` (ms). Raises LogError."""
 
 
 class NewsSink:
@@ -64,10 +71,12 @@ class NewsSink:
         """For those whose products wait."""
 
     async def take(self, news: ShopNews, origin: NewsOrigin) -> None:
-        """Return once all of it is durable. Raises LogError."""
+        """Return once all of it is durable; what can't be read, and an event that is larger than
+        one may be, as a dead letter, so that it costs no other. Raises LogError."""
         letters = [self._letter(each, origin) for each in news.unread]
         if news.events or letters:
-            await self._intake.take(news.events, letters=letters)
+            now = self._clock.now()
+            await self._intake.take(news.events, letters=letters, refused_at=now)
         if news.products or news.gone:
             await self._publish(news)
 

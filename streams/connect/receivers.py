@@ -30,6 +30,7 @@ from streams.connect.counts import ShopCounts
 from streams.connect.deliveries import LastDeliveries
 from streams.connect.facts import with_old_as_history
 from streams.connect.news_sink import NewsSink
+from streams.http.server.forms import content_encoding
 from streams.log import LogError
 
 MOST_BYTES = 1_048_576
@@ -74,7 +75,7 @@ class ShopReceivers:
         connector = self._connectors.get(request.match_info["name"])
         if connector is None:
             return web.json_response({"error": "no such connection"}, status=404)
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if content_encoding(request) != "identity":
             return web.json_response({"error": "compressed bodies are not taken"}, status=415)
         if (request.content_length or 0) > MOST_BYTES:
             return web.json_response({"error": f"at most {MOST_BYTES} bytes"}, status=413)

@@ -100,10 +100,10 @@ def read_operator_file(
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise OperatorFileError(f"{path}: {error.strerror}") from None
-    file = parse_operator_file(content, path, model, check)
-    if again and file.is_empty:
+    found = parse_operator_file(content, path, model, check)
+    if again and found.is_empty:
         raise OperatorFileError(f"{path}: it says nothing; is it being written?")
-    return file
+    return found
 
 
 def parse_operator_file(

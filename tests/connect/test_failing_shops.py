@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from schemas.dead_letters import DeadLetter, read_letter
 from schemas.records import OutRecord
 from streams.connect.backfill import BackfillProgress, backfill
 from streams.connect.connector import ShopConnector, ShopNews, ShopPage, ShopUnavailable
 from streams.connect.cursors import CursorFile
-from streams.connect.facts import Subject, event_of
+from streams.connect.facts import Subject, event_of, guest_key
 from streams.connect.keyset import Place
 from streams.connect.magento.connector import MagentoConnector
 from streams.connect.magento.settings import MagentoConnection
@@ -22,7 +23,8 @@ from streams.connect.polled_connector import RowsPage
 from streams.connect.shop_memory import ShopNotes
 from streams.connect.walk import begin
 from streams.log import LogUnavailable
-from tests.connect.shapes import shopify_order, shopify_refund, woo_customer, woo_order
+from streams.topology import DEAD_LETTERS
+from tests.connect.shapes import ANNA, shopify_order, shopify_refund, woo_customer, woo_order
 from tests.connect.standins import ShopifyStandin, WooStandin
 from tests.connect.world import World
 from tests.harness import START
@@ -112,6 +114,27 @@ async def test_nonsense_in_the_place_of_the_webhooks_makes_none(
         with pytest.raises(ShopUnavailable):
             await connector.setup()
     assert shopify.hooks == woo.hooks == []
+
+
+async def test_an_order_that_fits_into_no_event_costs_no_other(
+    world: World, woo: WooStandin
+) -> None:
+    orders = [woo_order(n, date_modified_gmt=f"2026-03-02T09:16:{n:02}") for n in range(1, 6)]
+    line = orders[2]["line_items"][0]
+    orders[2]["line_items"] = [
+        {**line, "id": n, "product_id": n, "name": f"{n} " + "è" * 490} for n in range(1, 1_101)
+    ]
+    woo.rows["orders"] = orders
+    connector = world.woo(woo)
+    await world.polling(connector).poll(connector)
+    taken = {f"order:{n}:completed" for n in (1, 2, 4, 5)}
+    assert taken <= set(await world.ids()) and "order:3:completed" not in await world.ids()
+    letters = [read_letter(each) for each in await world.records(DEAD_LETTERS)]
+    assert {
+        (each.reason, each.original.key) for each in letters if isinstance(each, DeadLetter)
+    } == {("too_large", guest_key(ANNA).encode())}
+    done = await backfill(connector, ["orders"], world.sink, data_dir=world.directory)
+    assert (done[0].rows, done[0].is_done) == (5, True)
 
 
 class SamePage:

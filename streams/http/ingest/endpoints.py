@@ -110,6 +110,8 @@ class Endpoints:
                 {"success": False, "reason": refused.reason, "error": refused.error},
                 retry_after=refused.retry_after,
             )
+            if not request.content.is_eof():  # nobody reads the rest
+                response.force_close()
             label = refused.key
         else:
             assert posting.admitted is not None

@@ -16,9 +16,11 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from schemas.dead_letters import refuse_line
 from schemas.events import Event
 from schemas.records import OutRecord
-from schemas.wire import to_record
+from schemas.validation import Unreadable
+from schemas.wire import to_record, too_large
 from streams.log import Log, LogError, RecordTooLarge, append_all
 from streams.logging import get_logger
 from streams.messages.plurals import several
@@ -33,6 +35,9 @@ MOST_RECORDS = 50_000
 
 GROUP_RECORDS = 5_000
 """Appended together, so that none waits long for those before it."""
+
+KEPT_OF_TOO_LARGE = 10_000
+"""Bytes of an event that is too large: it could not be sent again anyway."""
 
 Outgoing = Mapping[tuple[str, int], Sequence[OutRecord]]
 """Records by topic and partition."""
@@ -71,8 +76,17 @@ class Intake:
         """That are not durable yet, for whoever shows it."""
         self.waiting_bytes = 0
 
-    async def take(self, events: Sequence[Event], *, letters: Sequence[OutRecord] = ()) -> None:
+    async def take(
+        self,
+        events: Sequence[Event],
+        *,
+        letters: Sequence[OutRecord] = (),
+        refused_at: int | None = None,
+    ) -> None:
         """Return once all `events` and `letters` (for `dead-letters`) are durably in the log.
+
+        `refused_at` (ms): an event that is larger than one may be becomes a dead letter of then, as
+        nobody could bring it otherwise, and the others are taken; without it all are refused.
 
         Events with the same key stay in their order, also from one call to the next. Raises
         IntakeFull when too much waits, RecordTooLarge, and LogError: then any of them may be in the
@@ -82,11 +96,19 @@ class Intake:
             return
         partitions = await self._log.partitions(CUSTOMER_EVENTS)
         outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
+        if letters:
+            outgoing[DEAD_LETTERS, 0] += letters
         for event in events:
             record = to_record(event)
-            outgoing[CUSTOMER_EVENTS, partition_of(record.key or b"", partitions)].append(record)
-        if letters:
-            outgoing[DEAD_LETTERS, 0] = list(letters)
+            why = too_large(record)
+            if why is None:
+                partition = partition_of(record.key or b"", partitions)
+                outgoing[CUSTOMER_EVENTS, partition].append(record)
+            elif refused_at is None:
+                raise RecordTooLarge(f"{event.type}: {why.detail}")
+            else:
+                letter = _letter(event, record, why, refused_at)
+                outgoing[DEAD_LETTERS, 0].append(letter)
         await self._append(_Brought(outgoing, asyncio.get_running_loop().create_future()))
 
     async def stop(self) -> None:
@@ -147,6 +169,19 @@ class Intake:
                 each.done.set_result(None)
             else:
                 each.done.set_exception(error)
+
+
+def _letter(event: Event, record: OutRecord, why: Unreadable, time: int) -> OutRecord:
+    return refuse_line(
+        (record.value or b"")[:KEPT_OF_TOO_LARGE],
+        topic=CUSTOMER_EVENTS,
+        number=0,
+        reason=why.reason,
+        detail=f"{event.type} {event.id}: {why.detail}",
+        time=time,
+        key=record.key,
+        source=event.source,
+    )
 
 
 def _together(group: Sequence[_Brought]) -> Outgoing:

@@ -85,6 +85,9 @@ class HttpConnection(web.RequestHandler):
             max_line_size=LINE_BYTES,
             max_field_size=LINE_BYTES,
             max_headers=HEADERS,
+            # It would inflate whatever comes, also what nobody reads any more. Who takes bodies
+            # that are packed inflates them within a bound (`ingest/bodies.py`).
+            auto_decompress=False,
         )
         self._door = door
         self.deadline = loop.time() + REQUEST_SECONDS

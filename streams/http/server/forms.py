@@ -22,12 +22,17 @@ def is_known_charset(name: str | None) -> bool:
         return False
 
 
+def content_encoding(request: web.Request) -> str:
+    """Return how a body is packed, `identity` where it isn't."""
+    return request.headers.get("Content-Encoding", "").strip().lower() or "identity"
+
+
 async def read_form_fields(request: web.Request) -> dict[str, str]:
     """Return the fields of a form; of several with one name, the last.
 
-    Raises web.HTTPException: too large, no form, or with files.
+    Raises web.HTTPException: too large, packed, no form, or with files.
     """
-    if not is_known_charset(request.charset):
+    if not is_known_charset(request.charset) or content_encoding(request) != "identity":
         raise web.HTTPBadRequest
     if (request.content_length or 0) > request.client_max_size:
         raise web.HTTPRequestEntityTooLarge(request.client_max_size)

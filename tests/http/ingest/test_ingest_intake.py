@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from schemas.dead_letters import DeadLetter, read_letter
 from schemas.events import Event
-from schemas.events.shopping import PageViewed
+from schemas.events.shopping import OrderCompleted, OrderedProduct, PageViewed
 from schemas.records import OutRecord
 from streams.clock import SystemClock, VirtualClock
 from streams.http.ingest.intake import Intake, IntakeFull
@@ -26,6 +28,10 @@ def viewed(id_: str, who: str = "v", title: str | None = None) -> Event:
     return Event(id_, "page.viewed", "/site", START, who, who, False, data)
 
 
+def _id(record: OutRecord) -> str:
+    return dict(record.headers).get("ce_id", b"a letter").decode()
+
+
 class SlowLog(MemoryLog):
     """A log whose appends end when the test says so, or fail."""
 
@@ -38,7 +44,7 @@ class SlowLog(MemoryLog):
         self.limit = 1_000_000
 
     async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
-        self.appends.append([dict(each.headers)["ce_id"].decode() for each in records])
+        self.appends.append([_id(each) for each in records])
         self.asked.set()
         await self.go_on.wait()
         if self.fails is not None:
@@ -91,6 +97,27 @@ async def test_one_that_is_too_large_harms_nobody_else() -> None:
     outcomes = await waiting
     assert [type(each) for each in outcomes] == [type(None), type(None), RecordTooLarge, type(None)]
     assert (intake.waiting_records, intake.waiting_bytes) == (0, 0)
+
+
+async def test_one_that_nobody_could_read_again_costs_none_of_its_page() -> None:
+    log = SlowLog()
+    log.go_on.set()
+    intake = Intake(log)
+    lines = [OrderedProduct(product_id="p", name="è" * 490)] * 1_020
+    order = OrderCompleted(order_id="2", total=Decimal("52"), products=lines)
+    large = Event("2", "order.completed", "/shop", START, "anna", None, False, order, named=True)
+    page = [viewed("1"), large, viewed("3")]
+    with pytest.raises(RecordTooLarge):
+        await intake.take(page)
+    assert log.events() == []
+    await intake.take(page, refused_at=START)
+    assert [each.header("ce_id") for each in log.events()] == [b"1", b"3"]
+    letter = read_letter(log.kept[DEAD_LETTERS, 0][0])
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason, letter.time, letter.original.key) == ("too_large", START, b"anna")
+    assert letter.detail.startswith("order.completed 2: 10")
+    assert letter.detail.endswith(" bytes, at most 1000000 are accepted")
+    assert len(letter.original.value or b"") == 10_000
 
 
 async def test_more_than_there_is_room_for_is_sent_away_at_once() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from schemas.instant import to_rfc3339
 from schemas.validation import Unreadable
 from streams.http.ingest import segment_calls
+from streams.http.ingest.segment_calls import BATCH_BYTES
 from streams.log import LogUnavailable
 from streams.operate.dead_letters import resend
 from tests.http.ingest.posting import ORIGIN, PUBLIC, SECRET, START, Posting
@@ -66,14 +69,69 @@ async def test_the_key_may_stand_in_the_body_or_in_the_address_and_the_body_be_p
     assert (secret.status, secret.body["reason"]) == (401, "secret_in_address")
 
 
-async def test_a_body_in_gzip_is_bounded_by_what_becomes_of_it(port: Posting) -> None:
+_ZLIBS_OWN = zlib.decompressobj
+
+
+class Inflater:
+    """zlib's, and how much all of them have made."""
+
+    made = 0
+
+    def __init__(self, window_bits: int) -> None:
+        self._inflater = _ZLIBS_OWN(window_bits)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        found = self._inflater.decompress(data, most)
+        Inflater.made += len(found)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inflater, name)
+
+
+async def test_a_body_in_gzip_is_bounded_by_what_becomes_of_it(
+    port: Posting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gzipped = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     body = gzip.compress(json.dumps({"batch": [VIEW]}).encode())
     assert (await port.post("/v1/batch", data=body, headers=gzipped)).status == 200
     bomb = gzip.compress(b" " * 50_000_000)
     assert len(bomb) < 60_000
-    assert (await port.post("/v1/batch", data=bomb, headers=gzipped)).status == 413
+    monkeypatch.setattr(zlib, "decompressobj", Inflater)
+    for key in (SECRET, ""):  # who has none is told that of the body's key, which nobody reads
+        Inflater.made = 0
+        answer = await port.post("/v1/batch", data=bomb, headers=gzipped, key=key)
+        assert (answer.status, answer.body["reason"]) == (413, "too_large")
+        assert Inflater.made == BATCH_BYTES + 1
+    unknown = await port.post("/v1/batch", data=bomb, headers=gzipped, key="rs_none_of_ours_xxxx")
+    assert (unknown.status, Inflater.made) == (401, BATCH_BYTES + 1)  # nothing of it
+    padded = gzip.compress(b"", 0)[:10] + b"\x00\x00\x00\xff\xff" * 200_000  # makes nothing
+    answer = await port.post("/v1/batch", data=_pieces(padded), headers=gzipped)
+    assert answer.status == 413
     assert len(await port.events()) == 1
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Say nothing of the length."""
+    yield body
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "problem"),
+    [
+        ("gzip", gzip.compress(b"{}", mtime=0)[:-9], "what gzip has packed ends in the middle"),
+        ("gzip", gzip.compress(b"{}", mtime=0) + b"x", "bytes behind what gzip has packed"),
+        ("gzip", b"{}", "not gzip: "),
+        ("br", b"{}", "Content-Encoding: expected gzip or none (got 'br')"),
+    ],
+    ids=["torn", "with more behind it", "no gzip", "brotli"],
+)
+async def test_what_can_not_be_unpacked_is_told(
+    port: Posting, encoding: str, body: bytes, problem: str
+) -> None:
+    answer = await port.post("/v1/batch", data=body, headers={"Content-Encoding": encoding})
+    assert (answer.status, answer.body["reason"]) == (400, "invalid_json")
+    assert answer.body["error"].startswith(problem)
 
 
 async def test_a_wrong_clock_is_made_right_by_sent_at(port: Posting) -> None:
