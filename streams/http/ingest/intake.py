@@ -12,7 +12,7 @@ come next are told so at once (`IntakeFull`) and send again later: that is their
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
@@ -38,6 +38,9 @@ GROUP_RECORDS = 5_000
 
 KEPT_OF_TOO_LARGE = 10_000
 """Bytes of an event that is too large: it could not be sent again anyway."""
+
+REFUSED_KEPT = 10_000
+"""Events that were too large and are known when they come again."""
 
 Outgoing = Mapping[tuple[str, int], Sequence[OutRecord]]
 """Records by topic and partition."""
@@ -71,6 +74,8 @@ class Intake:
         self._most_bytes = most_bytes
         self._most_records = most_records
         self._queue: deque[_Brought] = deque()
+        self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Source and id of events that are dead letters: a poll brings its last ones each time."""
         self._appending: asyncio.Task[None] | None = None
         self.waiting_records = 0
         """That are not durable yet, for whoever shows it."""
@@ -86,7 +91,8 @@ class Intake:
         """Return once all `events` and `letters` (for `dead-letters`) are durably in the log.
 
         `refused_at` (ms): an event that is larger than one may be becomes a dead letter of then, as
-        nobody could bring it otherwise, and the others are taken; without it all are refused.
+        nobody could bring it otherwise, and the others are taken; without it all are refused. One
+        that comes again is none again.
 
         Events with the same key stay in their order, also from one call to the next. Raises
         IntakeFull when too much waits, RecordTooLarge, and LogError: then any of them may be in the
@@ -95,6 +101,7 @@ class Intake:
         if not events and not letters:
             return
         partitions = await self._log.partitions(CUSTOMER_EVENTS)
+        refused: list[tuple[str, str]] = []
         outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
         if letters:
             outgoing[DEAD_LETTERS, 0] += letters
@@ -106,10 +113,15 @@ class Intake:
                 outgoing[CUSTOMER_EVENTS, partition].append(record)
             elif refused_at is None:
                 raise RecordTooLarge(f"{event.type}: {why.detail}")
-            else:
-                letter = _letter(event, record, why, refused_at)
-                outgoing[DEAD_LETTERS, 0].append(letter)
+            elif (fact := (event.source, event.id)) not in self._refused:
+                outgoing[DEAD_LETTERS, 0].append(_letter(event, record, why, refused_at))
+                refused.append(fact)
+        if not outgoing:
+            return
         await self._append(_Brought(outgoing, asyncio.get_running_loop().create_future()))
+        self._refused.update(dict.fromkeys(refused))
+        while len(self._refused) > REFUSED_KEPT:
+            self._refused.popitem(last=False)
 
     async def stop(self) -> None:
         """Return when nothing waits any more."""

@@ -111,6 +111,8 @@ async def test_one_that_nobody_could_read_again_costs_none_of_its_page() -> None
         await intake.take(page)
     assert log.events() == []
     await intake.take(page, refused_at=START)
+    await intake.take([large], refused_at=START)  # as a poll brings it again and again
+    assert len(log.kept[DEAD_LETTERS, 0]) == 1
     assert [each.header("ce_id") for each in log.events()] == [b"1", b"3"]
     letter = read_letter(log.kept[DEAD_LETTERS, 0][0])
     assert isinstance(letter, DeadLetter)
