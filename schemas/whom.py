@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas.events.odd import OddField, shown
 from schemas.everybodys import is_everybodys
-from schemas.validation import is_no_id, is_not_said
+from schemas.validation import Unreadable, checked_id, decoded, is_no_id, is_not_said
 
 Body = dict[str, Any]
 
@@ -45,6 +45,17 @@ def _without_empty(body: Body, names: tuple[str, ...]) -> tuple[Body, list[OddFi
         if not is_not_said(body[name])
     ]
     return {name: body[name] for name in body if name not in empty}, odd
+
+
+def visitor_beside(field: str, given: Any, odd: list[OddField]) -> str | None:
+    """Return the visitor's id of an event whose customer is known. One that can't be read costs
+    itself only, and is added to `odd`."""
+    try:
+        text = decoded(field, given) if isinstance(given, bytes) else given
+        return None if is_no_id(text) else checked_id(field, text)
+    except Unreadable:
+        odd.append(OddField(field, shown(given), "unreadable", kept=False))
+        return None
 
 
 def is_the_visitors(customer: Any, visitor: Any, field: str, odd: list[OddField]) -> bool:

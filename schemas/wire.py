@@ -308,7 +308,7 @@ def _parse_binary(
     if history.MARK in value:
         is_history |= _said_in_data(value)
     odd: list[OddField] = []
-    visitor = _id_or_none("ce_anonymousid", anonymous)
+    visitor = whom.visitor_beside("ce_anonymousid", anonymous, odd)
     is_ours = SIGNATURE in headers or origins.HEADER in headers
     if visitor and not is_ours and whom.is_the_visitors(customer, visitor, "key", odd):
         customer, key = visitor, None  # nobody is named
@@ -357,12 +357,6 @@ def _all_odd(
     return noted([*earlier, *of_envelope, *of_data])
 
 
-def _id_or_none(name: str, value: bytes | None) -> str | None:
-    if not value or is_no_id(text := decoded(name, value)):
-        return None
-    return checked_id(name, text)
-
-
 def _other_customer(key: bytes | None, headers: Mapping[str, bytes]) -> str:
     """Return whom a record in binary mode is about whose key says nothing: its subject, else the
     visitor's id."""
@@ -397,7 +391,7 @@ def _parse_structured(
     if anonymous is not None and whom.is_the_visitors(customer, anonymous, "subject", odd):
         customer, named = None, False
     whose, anonymous, named = _whom(
-        customer, anonymous, named=named, missing="subject: the customer id is missing"
+        customer, anonymous, odd, named=named, missing="subject: the customer id is missing"
     )
     return Event(
         id=envelope.id,
@@ -483,6 +477,7 @@ def _parse_segment(body: dict[str, Any], notation: Notation, source: str) -> Eve
     customer, anonymous, named = _whom(
         body.get("userId"),
         body.get("anonymousId"),
+        odd,
         named=True,
         missing="userId, anonymousId: one of them is needed",
     )
@@ -520,13 +515,14 @@ SEGMENT_SOURCE = "/segment"
 
 
 def _whom(
-    customer: Any, anonymous: Any, *, named: bool, missing: str
+    customer: Any, anonymous: Any, odd: list[OddField], *, named: bool, missing: str
 ) -> tuple[str, str | None, bool]:
     """Return whom an event is about, the visitor's id and whether a customer is `named`; a visitor
     who is declared as one has its own id as the anonymous one, too. Raises Unreadable."""
-    visitor = None if anonymous is None else checked_id("anonymousId", anonymous)
     if customer is not None:
-        return checked_id("customer id", customer), visitor, named
+        whose = checked_id("customer id", customer)
+        return whose, whom.visitor_beside("anonymousId", anonymous, odd), named
+    visitor = None if anonymous is None else checked_id("anonymousId", anonymous)
     if visitor is None:
         raise Unreadable("missing_id", missing)
     return visitor, visitor, False

@@ -73,12 +73,19 @@ BINARY: list[tuple[str, bytes | None, dict[str, Any], str, str, str]] = [
     ("k", order(), {"ce_id": b"a\nb"}, "invalid_event", "ce_id", r"a\nb"),
     ("k", order(), {"ce_id": b"\xc3"}, "invalid_event", "ce_id", r"\xc3"),
     ("k", order(), {"ce_time": b"\xfe"}, "invalid_event", "ce_time", r"\xfe"),
-    ("k", order(), {"ce_anonymousid": b"a\rb"}, "invalid_event", "ce_anonymousid", r"a\rb"),
     ("", order(), {}, "missing_id", "key", "''"),
     ("\x00progress", order(), {}, "invalid_event", "key", "progress"),
     ("k" * 201, order(), {}, "invalid_event", "key", "kkk"),
     ("k", b'{"order_id":"' + b"x" * MAX_EVENT_BYTES + b'"}', {}, "too_large", "bytes", "1000000"),
 ]
+
+
+@pytest.mark.parametrize("visitor", [b"a\rb", b"\xfe", b"v" * 201])
+def test_a_visitors_id_that_is_none_costs_no_customers_event(visitor: bytes) -> None:
+    headers = tuple((HEADERS | {"ce_anonymousid": visitor}).items())
+    read = parse_record(Record("customer-events", 0, 0, 0, b"k", order(), headers))
+    assert (read.customer, read.anonymous_id) == ("k", None)
+    assert [odd.field for odd in read.odd] == ["ce_anonymousid"]
 
 
 @pytest.mark.parametrize(("key", "value", "changed", "reason", "names", "shows"), BINARY)
