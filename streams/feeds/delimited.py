@@ -1,5 +1,9 @@
 """Reads CSV and its like row by row, each with the lines of the file that it came from, untouched.
 
+A quoted field may hold line breaks. What opens a quote that isn't closed looks the same for a while
+and may swallow any number of rows, so such a row counts only if it is one without doubt; else the
+line with the quote can't be read, and those behind it are read by themselves.
+
 How a file is written is found out: its encoding (UTF-8, UTF-16 of Excel's, else Windows'), and what
 stands between its columns. Bytes that are no text become surrogates, so that one such line doesn't
 end the reading.
@@ -12,17 +16,23 @@ import csv
 import io
 import re
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, TextIO
+from typing import BinaryIO, NamedTuple, Self, TextIO
 
 DELIMITERS = ",;\t|"
 FIELD_BYTES = 200_000
-"""An unclosed quote swallows no more than this."""
 LINE_CHARACTERS = 2_000_000
+"""Also of all the lines of a row."""
 COLUMNS = 2_000
+READ_AGAIN = 4
+"""How many times as much as the file holds is read once more at most behind quotes that aren't
+closed; after that a quoted field ends with its line."""
 _CHUNK = 1 << 20
+
+NOT_CLOSED = "a quote is opened and not closed, or what it holds looks like rows"
 
 csv.field_size_limit(FIELD_BYTES)
 
@@ -48,6 +58,7 @@ class DelimitedRow(NamedTuple):
     raw: bytes
     """As it stands in the file."""
     fields: list[str]
+    """Where there is a problem, what can be told of it: of no use but to name the row."""
     problem: str = ""
     """Why it is not CSV, empty when it is."""
 
@@ -112,7 +123,12 @@ def delimited(
         header = [column.strip() for column in _split(first, found)]
         if len(header) > COLUMNS:
             raise TableError(f"{name}: {len(header):,} columns, at most {COLUMNS:,} are read")
-    return DelimitedFile(header, _rows(text, found, used, name, line), used, found)
+        if _opens_a_quote(first, found):
+            raise TableError(
+                f"{name}: line {line}: a column's name opens a quote and doesn't close it"
+            )
+    rows = _rows(_Lines(text), found, used, name, line, len(header))
+    return DelimitedFile(header, _detached(rows, text), used, found)
 
 
 @contextmanager
@@ -120,7 +136,7 @@ def explained(name: str, encoding: str = "") -> Iterator[None]:
     """Raise what goes wrong with a file as a TableError."""
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:  # the latter two are a torn .gz
+    except (OSError, zlib.error) as error:  # the latter is a torn .gz
         raise TableError(f"{name}: {getattr(error, 'strerror', None) or error}") from None
     except (LookupError, UnicodeError) as error:
         said = f"--encoding {encoding}: " if encoding else ""
@@ -134,39 +150,128 @@ def _split(line: str, delimiter: str) -> list[str]:
         return []
 
 
+def _opens_a_quote(line: str, delimiter: str) -> bool:
+    """Whether a line ends within quotes."""
+    reader = csv.reader([line, ""], delimiter=delimiter)
+    try:
+        next(reader, [])
+    except csv.Error:
+        return False
+    return reader.line_num > 1
+
+
+class _Lines:
+    """The lines of a file for a csv.reader, which takes of them what a row needs. None is longer
+    than it may be: the rest of one is a line of its own."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self._given_back = deque[str]()
+        self._may_go_on = True
+        self._more = 0
+        self.taken: list[str] = []
+        """Of the row that is read."""
+        self.is_missing = False
+        """Whether the row wanted one more than it has got."""
+
+    def begin(self, *, may_go_on: bool) -> None:
+        """Begin a row; `may_go_on`: whether it may have several lines."""
+        self.taken = []
+        self._may_go_on = may_go_on
+        self._more = 0
+        self.is_missing = False
+
+    def give_back(self) -> None:
+        """Keep the row's first line only: the others are to be taken again."""
+        self._given_back.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        if self.taken and not (self._may_go_on and self._more < LINE_CHARACTERS):
+            line = ""
+        else:
+            line = self._given_back.popleft() if self._given_back else ""
+            line = line or self._text.readline(LINE_CHARACTERS)
+        if not line:
+            self.is_missing = bool(self.taken)
+            raise StopIteration
+        if self.taken:
+            self._more += len(line)
+        self.taken.append(line)
+        return line
+
+
 def _rows(
-    text: io.TextIOWrapper, delimiter: str, encoding: str, name: str, line: int
+    lines: _Lines, delimiter: str, encoding: str, name: str, line: int, width: int
 ) -> Iterator[DelimitedRow]:
-    taken: list[str] = []
-    reader = csv.reader(_noting(text, taken), delimiter=delimiter)
+    reader = csv.reader(lines, delimiter=delimiter)
     # Without the mark that would stand before each line.
     codec = "utf-16-le" if encoding == "utf-16" else encoding.removesuffix("-sig")
+    credit = READ_AGAIN * LINE_CHARACTERS  # characters that may be read once more
+    while True:
+        lines.begin(may_go_on=credit > 0)
+        fields: list[str] = []
+        problem = ""
+        try:
+            with explained(name, encoding):
+                fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problem = str(error)
+        if lines.is_missing or (
+            len(lines.taken) > 1 and (problem or not _is_one_row(lines.taken, delimiter, width))
+        ):
+            credit -= sum(map(len, lines.taken))
+            lines.give_back()
+            fields, problem = _told_by(lines.taken[0], delimiter), NOT_CLOSED
+        number, line = line + 1, line + len(lines.taken)
+        if fields or problem:
+            raw = "".join(lines.taken).rstrip("\r\n").encode(codec, "surrogateescape")
+            credit += READ_AGAIN * len(raw)
+            yield DelimitedRow(number, raw, fields, problem)
+
+
+def _detached(rows: Iterator[DelimitedRow], text: io.TextIOWrapper) -> Iterator[DelimitedRow]:
+    """Yield rows, and leave the file open: it may be read again."""
     try:
-        while True:
-            taken.clear()
-            fields: list[str] = []
-            problem = ""
-            try:
-                with explained(name, encoding):
-                    fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                problem = str(error)
-            number, line = line + 1, line + len(taken)
-            if fields or problem:
-                raw = "".join(taken).rstrip("\r\n").encode(codec, "surrogateescape")
-                yield DelimitedRow(number, raw, fields, problem)
+        yield from rows
     finally:
         if not text.closed:
-            text.detach()  # or the file would be closed, which may be read again
+            text.detach()
 
 
-def _noting(lines: TextIO, taken: list[str]) -> Iterator[str]:
-    """Yield lines, none longer than it may be: the rest of one is a line of its own."""
-    while line := lines.readline(LINE_CHARACTERS):
-        taken.append(line)
-        yield line
+def _is_one_row(lines: list[str], delimiter: str, width: int) -> bool:
+    """Whether lines are a row of the table without doubt: by RFC 4180, with as many fields as the
+    header has, and not such that each of the lines could be a row."""
+    try:
+        fields, *others = csv.reader(lines, delimiter=delimiter, strict=True)
+    except csv.Error:
+        return False
+    if others or len(fields) < width or any(map(str.strip, fields[width:])):
+        return False
+    if any(line.count(delimiter) < width - 1 for line in lines):
+        return True
+    begun = _split(lines[0], delimiter)
+    if len(begun) + begun[-1].count(delimiter) != width:
+        return True
+    return not all(_looks_like_a_row(line, delimiter, width) for line in lines[1:])
+
+
+def _told_by(line: str, delimiter: str) -> list[str]:
+    """Return the fields of a line up to the one that opens a quote, and how that one begins."""
+    *fields, last = _split(line, delimiter) or [""]
+    return [*fields, last.partition(delimiter)[0].rstrip("\r\n")]
+
+
+def _looks_like_a_row(line: str, delimiter: str, width: int) -> bool:
+    """Whether a line that is within quotes could be a row. Behind the commas of a text there are
+    blanks."""
+    fields = _split(line, delimiter)
+    return len(fields) == width and not any(field[:1].isspace() for field in fields)
 
 
 def is_text(values: Iterable[str]) -> bool:

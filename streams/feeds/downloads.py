@@ -85,7 +85,7 @@ def _plain(content: BinaryIO, max_bytes: int) -> bytes:
         return unpacked(content, max_bytes).read()
     except UnpackedTooLarge as error:
         raise FetchRefused(f"a page: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, zlib.error) as error:
         raise FetchFailed(f"a page is no gzip: {error}") from None
 
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 import tempfile
 import traceback
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ FIRST_PAUSE = 60.0
 UNPACKED_TIMES = 10
 """How many times what is downloaded at most a feed may be that gzip has packed."""
 
-_EXPECTED = (FetchError, FeedError, MapError, TooManyGone, LogError, OSError, EOFError)
+_EXPECTED = (FetchError, FeedError, MapError, TooManyGone, LogError, OSError, zlib.error)
 """What feeds fail of; the last is a torn gzip. Their texts hold no secret."""
 
 _log = get_logger(__name__)

@@ -82,21 +82,27 @@ def source_rows(file: BinaryIO, name: str) -> SourceRows:
     except TableError as error:
         raise FeedError(str(error)) from None
     names = [plain_name(column) for column in table.header]
-    return SourceRows(_kind_of(set(names)), True, table.header, _of_table(table.rows, names))
+    rows = _to_the_end(_of_table(table.rows, names))
+    return SourceRows(_kind_of(set(names)), True, table.header, rows)
 
 
-_TORN = (OSError, EOFError, zlib.error)
-"""What reading a file raises, the latter two where gzip has packed it."""
+_TORN = (OSError, zlib.error)
+"""What reading a file raises, the latter where gzip has packed it."""
 
 
 def _to_the_end(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
     """Yield rows up to where the file can't be read any more, and that it can't. Raises FeedError
-    for one that is too large: nothing of it is taken."""
+    for one of which nothing can be read, and for one that is too large: nothing of it is taken."""
+    is_begun = False
     try:
-        yield from rows
+        for row in rows:
+            is_begun = True
+            yield row
     except UnpackedTooLarge as error:
         raise FeedError(str(error)) from None
-    except _TORN as error:
+    except (*_TORN, XmlProblem, TableError) as error:
+        if not is_begun:
+            raise FeedError(str(error)) from None
         yield SourceRow("", {}, str(error))
 
 
@@ -126,35 +132,29 @@ def _kind_of(columns: set[str]) -> FeedKind:
 
 
 def _of_xml(file: BinaryIO, names: _Fields) -> Iterator[SourceRow]:
-    try:
-        for item in xml_items(file):
-            names.note(item.fields)
-            fields = {plain_name(name): text for name, text in item.fields.items()}
-            yield SourceRow(f"line {item.line}", fields, item.problem)
-    except XmlProblem as problem:
-        yield SourceRow("", {}, str(problem))
+    for item in xml_items(file):
+        names.note(item.fields)
+        fields = {plain_name(name): text for name, text in item.fields.items()}
+        yield SourceRow(f"line {item.line}", fields, item.problem)
 
 
 def _of_table(rows: Any, names: list[str]) -> Iterator[SourceRow]:
     width = len(names)
-    try:
-        for row in rows:
-            place = f"line {row.number}"
-            if row.problem:
-                yield SourceRow(place, {}, f"not CSV: {row.problem}")
-                continue
-            values = [value.strip() for value in row.fields]
-            if len(values) > width and any(values[width:]):
-                problem = f"{len(values)} fields, and in the header {width}"
-                yield SourceRow(place, dict(zip(names, values, strict=False)), problem)
-            elif not is_text(values):
-                yield SourceRow(place, {}, "bytes that are no text in UTF-8")
-            else:
-                given = {name: value for name, value in zip(names, values, strict=False) if value}
-                if given:
-                    yield SourceRow(place, given)
-    except TableError as error:
-        yield SourceRow("", {}, str(error))
+    for row in rows:
+        place = f"line {row.number}"
+        values = [value.strip() for value in row.fields]
+        if row.problem:
+            told = dict(zip(names, values, strict=False)) if is_text(values) else {}
+            yield SourceRow(place, told, f"not CSV: {row.problem}")
+        elif len(values) > width and any(values[width:]):
+            problem = f"{len(values)} fields, and in the header {width}"
+            yield SourceRow(place, dict(zip(names, values, strict=False)), problem)
+        elif not is_text(values):
+            yield SourceRow(place, {}, "bytes that are no text in UTF-8")
+        else:
+            given = {name: value for name, value in zip(names, values, strict=False) if value}
+            if given:
+                yield SourceRow(place, given)
 
 
 def _of_json(file: BinaryIO, start: bytes, names: _Fields) -> Iterator[SourceRow]:

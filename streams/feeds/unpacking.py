@@ -23,8 +23,8 @@ class UnpackedTooLarge(OSError):
 
 def unpacked(file: BinaryIO, most: int = MOST_BYTES) -> BinaryIO:
     """Return the content of a file that can be read twice, also of one that gzip has packed.
-    Reading it raises UnpackedTooLarge beyond `most` bytes, and OSError, EOFError and zlib.error
-    where it is torn."""
+    Reading it raises UnpackedTooLarge beyond `most` bytes, and OSError and zlib.error where it is
+    torn."""
     start = file.read(len(_MAGIC))
     file.seek(0)
     if start != _MAGIC:
@@ -64,7 +64,10 @@ class _BoundedGzip(io.RawIOBase):
         return self._plain.tell()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # mypy knows no Buffer
-        chunk = self._plain.read(len(buffer))
+        try:
+            chunk = self._plain.read(len(buffer))
+        except EOFError:
+            raise OSError("it ends in the middle of what gzip has packed") from None
         if self._plain.tell() > self._most:
             raise UnpackedTooLarge(self._most)
         buffer[: len(chunk)] = chunk

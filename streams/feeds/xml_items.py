@@ -16,6 +16,8 @@ _GOOGLE = "http://base.google.com/ns/1.0"
 MAX_DEPTH = 20
 MAX_ITEM_CHARACTERS = 500_000
 MAX_FIELDS = 500
+MAX_MARKUP_BYTES = 1 << 20
+"""Of one tag or comment: expat before 2.6 reads one that isn't ended anew with each piece."""
 
 
 class XmlProblem(Exception):
@@ -39,7 +41,7 @@ def xml_items(file: BinaryIO) -> Iterator[XmlItem]:
     while chunk := file.read(_CHUNK):
         reader.feed(chunk)
         yield from reader.taken()
-    reader.finish()
+    reader.feed(b"", is_last=True)
     yield from reader.taken()
 
 
@@ -56,6 +58,7 @@ class _Items:
         self._parser.EntityDeclHandler = self._refuse
         self._parser.UnparsedEntityDeclHandler = self._refuse
         self._parser.ExternalEntityRefHandler = self._refuse
+        self._bytes = 0
         self._depth = 0
         self._done: list[XmlItem] = []
         self._item_depth = 0
@@ -69,17 +72,19 @@ class _Items:
         self._characters = 0
         self._problem = ""
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> None:
         try:
-            self._parser.Parse(chunk, False)
+            self._parser.Parse(chunk, is_last)
         except ExpatError as error:
             raise XmlProblem(f"line {error.lineno}: not XML: {error}") from None
-
-    def finish(self) -> None:
-        try:
-            self._parser.Parse(b"", True)
-        except ExpatError as error:
-            raise XmlProblem(f"line {error.lineno}: not XML: {error}") from None
+        except (LookupError, ValueError) as error:  # of the encoding that it says it has
+            raise XmlProblem(f"its encoding can't be read: {error!s:.200}") from None
+        self._bytes += len(chunk)
+        if self._bytes - self._parser.CurrentByteIndex > MAX_MARKUP_BYTES:
+            raise XmlProblem(
+                f"line {self._parser.CurrentLineNumber}: a tag or comment of more than "
+                f"{MAX_MARKUP_BYTES:,} bytes"
+            )
 
     def taken(self) -> list[XmlItem]:
         done, self._done = self._done, []
@@ -104,7 +109,7 @@ class _Items:
             if local == "link" and attributes.get("href"):
                 relation = attributes.get("rel", "alternate")
                 if relation == "alternate":  # of Atom, where the link is no text
-                    self._parts.append(attributes["href"])
+                    self._text(attributes["href"])
 
     def _text(self, text: str) -> None:
         if not self._item_depth or self._depth != self._item_depth + 1:

@@ -9,6 +9,7 @@ from io import BytesIO
 import pytest
 
 from schemas.instant import parse_instant
+from streams.feeds.source_rows import FeedError
 from streams.feeds.xml_items import xml_items
 from tests.feeds.reading import ATOM, RSS, read, shown
 
@@ -133,9 +134,8 @@ def test_what_ends_in_the_middle_is_read_so_far_and_not_whole() -> None:
     ],
 )
 def test_document_types_and_entities_are_not_read(declared: str) -> None:
-    rows, reading = read(RSS.replace("?>\n", f"?>\n{declared}\n", 1))
-    assert rows == []
-    assert "a document type or an entity is declared" in reading.broken
+    with pytest.raises(FeedError, match="a document type or an entity is declared"):
+        read(RSS.replace("?>\n", f"?>\n{declared}\n", 1))
 
 
 def test_an_item_has_limits() -> None:
@@ -144,8 +144,25 @@ def test_an_item_has_limits() -> None:
     assert [row.sku for row in rows] == ["TAZZA"]
     assert "more than 500,000 characters" in reading.examples[0].detail
     deep = "<a>" * 30 + "</a>" * 30
-    _, reading = read(RSS.replace("<g:brand>", f"{deep}<g:brand>"))
-    assert "nested deeper" in reading.broken
+    with pytest.raises(FeedError, match="line 9: nested deeper"):
+        read(RSS.replace("<g:brand>", f"{deep}<g:brand>"))
+
+
+@pytest.mark.parametrize("begin", ['<item a="', "<!-- ", "<?a "])
+def test_a_tag_has_a_limit(begin: str) -> None:
+    """Beyond it expat would read it again and again."""
+    tag = begin + "x" * 6_000_000
+    with pytest.raises(FeedError, match="line 1: a tag or comment of more than 1,048,576 bytes"):
+        read(f"<rss><channel>{tag}")
+    rows, reading = read(RSS.replace("</channel>", tag))
+    assert len(rows) == 2
+    assert "more than 1,048,576 bytes" in reading.broken
+
+
+@pytest.mark.parametrize("named", ["utf-7", "idna", "rot13", "punycode", "gb18030", "nessuna"])
+def test_an_encoding_that_cannot_be_read_is_no_traceback(named: str) -> None:
+    with pytest.raises(FeedError, match="its encoding can't be read"):
+        read(RSS.replace("UTF-8", named))
 
 
 def test_gzip_and_other_encodings_are_seen_by_the_content() -> None:

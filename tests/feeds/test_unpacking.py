@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.feeds import unpacking
 from streams.feeds.delimited import TableError
 from streams.feeds.source_rows import FeedError
 from streams.feeds.unpacking import UnpackedTooLarge, keep, unpacked
@@ -42,12 +43,13 @@ def test_the_standard_input_is_kept_up_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "xml", "ndjson"])
-def test_a_feed_beyond_the_limit_is_refused(form: str) -> None:
+def test_a_feed_beyond_the_limit_is_refused(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "_CHUNK", 4_096)
     item = RSS[RSS.index("<item>") : RSS.index("</channel>")]
     content = {
         "csv": ROWS,
-        "xml": RSS.replace("</channel>", item * 5_000 + "</channel>"),
-        "ndjson": '{"sku": "a", "name": "Moka", "price": "1"}\n' * 50_000,
+        "xml": RSS.replace("</channel>", item * 200 + "</channel>"),
+        "ndjson": '{"sku": "a", "name": "Moka", "price": "1"}\n' * 3_000,
     }[form].encode()
     rows, reading = read(gzip.compress(content), most_bytes=len(content))
     assert (reading.broken, bool(rows)) == ("", True)
@@ -55,15 +57,43 @@ def test_a_feed_beyond_the_limit_is_refused(form: str) -> None:
         read(gzip.compress(content), most_bytes=len(content) - 1)
 
 
-@pytest.mark.parametrize("form", ["xml", "csv", "json"])
-def test_a_torn_file_is_no_traceback(ritorno: Ritorno, tmp_path: Path, form: str) -> None:
-    content = {"xml": RSS, "csv": ROWS, "json": json.dumps([{"sku": "a"}] * 900)}[form].encode()
-    (tmp_path / "feed.gz").write_bytes(gzip.compress(content, 0)[:-40])
+def _packed(form: str) -> bytes:
+    item = RSS[RSS.index("<item>") : RSS.index("</channel>")]
+    content = {
+        "xml": RSS.replace("</channel>", item * 200 + "</channel>"),
+        "csv": ROWS,
+        "json": json.dumps([{"sku": "a", "name": "Moka", "price": "1"}] * 900),
+        "ndjson": '{"sku": "a", "name": "Moka", "price": "1"}\n' * 3_000,
+    }[form]
+    return gzip.compress(content.encode(), 0)
+
+
+@pytest.mark.parametrize("form", ["xml", "csv", "json", "ndjson"])
+def test_a_torn_file_is_told(
+    ritorno: Ritorno, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "_CHUNK", 4_096)
+    packed = _packed(form)
+    said = "it ends in the middle of what gzip has packed"
     ritorno("topics", "create")
+    for torn in (packed[:1], packed[:2], packed[:9], packed[:15], packed[:40], packed[:-20]):
+        (tmp_path / "feed.gz").write_bytes(torn)
+        done = ritorno("products", "publish", "feed.gz")
+        has_begun = torn == packed[:-20] and form in ("xml", "ndjson")
+        assert done.code == (1 if has_begun else 2), done.err
+        assert said in done.err or torn == packed[:1]
+    (tmp_path / "feed.gz").write_bytes(packed + b"what is this")
     done = ritorno("products", "publish", "feed.gz")
-    assert done.code in (1, 2)
-    assert "ended before the end-of-stream marker" in done.err
-    assert "Traceback" not in done.err
+    assert done.code == (1 if form in ("xml", "ndjson") else 2)
+    assert "Not a gzipped file" in done.err
+
+
+def test_a_torn_import_is_told(ritorno: Ritorno, tmp_path: Path) -> None:
+    for torn in (PACKED[:2], PACKED[:40], PACKED[:-20]):
+        (tmp_path / "orders.csv.gz").write_bytes(torn)
+        done = ritorno("import", "orders.csv.gz", "--dry-run")
+        assert done.code == 2
+        assert "orders.csv.gz: it ends in the middle of what gzip has packed" in done.err
 
 
 def test_an_import_beyond_the_limit_is_refused(tmp_path: Path) -> None:

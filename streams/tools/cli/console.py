@@ -59,6 +59,10 @@ class CommandFailed(Failure):
     """The command did not do all it was asked for; the text says what. Ends with exit code 1."""
 
 
+class LinesRefused(CommandFailed):
+    """Some of a file could not be used; the rest was."""
+
+
 @dataclass
 class Options:
     """The options that stand before the command."""

@@ -15,10 +15,12 @@ from schemas.events import Event
 from schemas.written_times import read_time
 from streams.clock import SystemClock
 from streams.feeds.delimited import DelimitedRow, TableError
+from streams.messages.plurals import several
 from streams.settings import Settings
 from streams.tools.cli.console import (
     OUTPUT,
     JsonFlag,
+    LinesRefused,
     UserError,
     progress,
     run,
@@ -146,7 +148,8 @@ def import_file(
 
     One row per order line, per order or per customer. Exports of Shopify, WooCommerce, PrestaShop,
     Magento, Klaviyo and Mailchimp are known by their heads; elsewhere columns with an obvious name
-    need no --map. docs/import.md names all fields. Importing a file again does no harm.
+    need no --map. docs/import.md names all fields. Importing a file again does no harm. A line that
+    can't be used costs that line: it is named, and the exit code is 1.
     """
     settings = settings_of(context)
     if live and output is None:
@@ -215,7 +218,9 @@ def _import(
         where = "; nothing was published"
     elif output is not None:
         where = f": in {dead_path(output)}"
-    show(importer.report, counts.uses(), as_json=as_json, dead_letters=where)
+    show(importer.report, counts.uses(), as_json=as_json)
+    if refused := importer.report.refused.total():
+        raise LinesRefused(f"{several(refused, 'line')} could not be used{where}")
 
 
 def _importer(

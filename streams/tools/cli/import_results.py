@@ -27,9 +27,8 @@ def show(
     columns: Sequence[ColumnUse],
     *,
     as_json: bool,
-    dead_letters: str,
 ) -> None:
-    """Print a report. `dead_letters`: where refused lines are."""
+    """Print a report."""
     if as_json:
         used = [_column_json(each) for each in columns]
         print_json({**report.to_json(), "columns": used})
@@ -53,8 +52,6 @@ def show(
     refused = report.refused.total()
     if refused > SHOWN:
         say(f"… and {refused - SHOWN:,} more")
-    if refused:
-        say(f"{several(refused, 'line')} could not be used{dead_letters}")
     examples = report.left_out.examples()
     for name, count in report.left_out.counts().items():
         if name != "consent":

@@ -11,7 +11,6 @@ from typing import Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 
-from schemas.failures import Failure
 from schemas.money import amount_text
 from schemas.notation import DecimalMark
 from schemas.products import Product
@@ -26,6 +25,7 @@ from streams.runtime.product_feed import read
 from streams.settings import Settings
 from streams.tools.cli.console import (
     JsonFlag,
+    LinesRefused,
     UserError,
     open_log,
     print_json,
@@ -168,10 +168,6 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"{path}: {error.strerror}") from None
     with file:
         yield file
-
-
-class LinesRefused(Failure):
-    """Some of a feed could not be read; the rest is published."""
 
 
 def _show(update: FeedUpdate, *, whole: bool, as_json: bool) -> None:

@@ -33,7 +33,8 @@ def state(ritorno: Ritorno, customer: str) -> Any:
 
 def test_publishes_history_with_its_dead_letters(ritorno: Ritorno, orders: Path) -> None:
     done = ritorno("import", str(orders), "--cancelled-prefix", "C", "--json")
-    assert done.code == 0
+    assert done.code == 1
+    assert "1 line could not be used: in dead-letters" in done.err
     report = done.json[0]
     assert SUMS.items() <= report.items()
     assert report["revenue"] == {"EUR": "33.80"}
@@ -47,7 +48,7 @@ def test_publishes_history_with_its_dead_letters(ritorno: Ritorno, orders: Path)
 
 def test_the_mapping_is_guessed_and_shown(ritorno: Ritorno, orders: Path) -> None:
     done = ritorno("import", str(orders), "--output", "out.ndjson")
-    assert done.code == 0
+    assert done.code == 1
     assert "--map product_id=sku" in done.err
 
 
