@@ -34,7 +34,15 @@ MOST_SECONDS = 30.0
 MOST_LETTERS = 65_536
 """Of one statement."""
 
-ROWS_AT_ONCE = 500
+_WRAPPED = """SELECT CASE WHEN strlen("its row"::VARCHAR) <= {2} THEN COLUMNS("its row".*) END,
+strlen("its row"::VARCHAR) <= {2}
+FROM (SELECT * FROM (
+{0}
+) LIMIT {1}) AS "its row"
+"""
+"""A row that is too long becomes no value of Python's: it is measured in DuckDB's memory, which is
+bounded (`RITORNO_INSIGHTS_MEMORY_MB`)."""
+_TOO_DEEP = "it is nested too deeply"
 
 TABLE_FUNCTIONS = frozenset({
     "range", "generate_series", "unnest", "duckdb_columns", "duckdb_tables", "duckdb_views",
@@ -62,9 +70,9 @@ def select(
     seconds: float = MOST_SECONDS,
 ) -> Rows:
     """Run one SELECT. Raises QuestionError, which says what was wrong with it."""
-    wrapped = f"SELECT * FROM (\n{_one_select(cursor, statement)}\n) LIMIT {rows + 1}"
-    _one_select(cursor, wrapped)
+    wrapped = _WRAPPED.format(_one_select(cursor, statement), rows + 1, MOST_BYTES)
     try:
+        _one_select(cursor, wrapped)
         with time_limit(cursor, seconds):
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             try:
@@ -73,6 +81,8 @@ def select(
                 cursor.execute("ROLLBACK")
     except duckdb.Error as error:
         raise QuestionError(_first_line(error)) from None
+    except RecursionError:
+        raise QuestionError(_TOO_DEEP) from None
 
 
 @contextmanager
@@ -119,7 +129,10 @@ def _one_select(cursor: duckdb.DuckDBPyConnection, text: str) -> str:
 def _check_functions(cursor: duckdb.DuckDBPyConnection, text: str) -> None:
     """Look through the parsed statement for functions that it may not have."""
     found = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
-    tree = json.loads(found[0]) if found else {"error": True}
+    try:
+        tree = json.loads(found[0]) if found else {"error": True}
+    except RecursionError:
+        raise QuestionError(_TOO_DEEP) from None
     if tree.get("error"):
         raise QuestionError(str(tree.get("error_message", "it can't be parsed"))[:500])
     waiting: list[tuple[Any, bool]] = [(tree, False)]
@@ -139,20 +152,17 @@ def _check_functions(cursor: duckdb.DuckDBPyConnection, text: str) -> None:
 
 
 def _fetched(cursor: duckdb.DuckDBPyConnection, most: int) -> Rows:
-    columns = [each[0] for each in cursor.description or ()]
+    columns = [each[0] for each in cursor.description or ()][:-1]
     rows: list[Sequence[Any]] = []
     size = 0
-    while len(rows) <= most:
-        found = cursor.fetchmany(min(ROWS_AT_ONCE, most + 1 - len(rows)))
-        if not found:
-            return Rows(columns, rows, False)
-        for row in found:
-            plain = [plain_value(value) for value in row]
-            size += sum(len(value) if isinstance(value, str) else 8 for value in plain)
-            if size > MOST_BYTES:
-                return Rows(columns, rows, True)
-            rows.append(plain)
-    return Rows(columns, rows[:most], True)
+    while (found := cursor.fetchone()) is not None:
+        *values, fits = found
+        plain = [plain_value(value) for value in values]
+        size += len(json.dumps(plain, ensure_ascii=False).encode()) if fits else 0
+        if not fits or size > MOST_BYTES or len(rows) == most:
+            return Rows(columns, rows, True)
+        rows.append(plain)
+    return Rows(columns, rows, False)
 
 
 def plain_value(value: Any) -> Any:  # noqa: PLR0911  # one line for each type

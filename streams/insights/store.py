@@ -11,13 +11,16 @@ order per partition (`agents/partition/origins.py` rests on the same law). So fo
 the highest offset, and the places that were seen at it, tell every repetition, where an index over
 the ids of fifty million facts would not fit the memory.
 
-**Erasure.** The person's rows go in the transaction of the fact that tells it. Deleted text stays
-in the file's free blocks, so the file is written anew (`rewrite`), the old one removed.
+**Erasure.** The person's rows go in the transaction of the fact that tells it. A visitor's facts
+lie in another partition than the customer's it has become, and may be read later: one that merges
+into somebody who is gone goes as well. Deleted text stays in the file's free blocks, so the file is
+written anew (`rewrite`), the old one removed.
 
 **Age.** What the log holds no more is held here no more either: it is summed by month and group,
 without persons (`age`). So the file made anew from the log and the sums says the same.
 
-Methods block: call them from a thread. One thread at a time writes; questions have a cursor each.
+Methods block: call them from a thread. One thread at a time writes; questions and snapshots have a
+cursor each.
 """
 
 from __future__ import annotations
@@ -102,6 +105,7 @@ class FactStore:
         self._has_gone = False
         """Whether anybody was ever erased."""
         self._lending = threading.Lock()
+        self._exporting = threading.Lock()
         self.positions: dict[int, int] = {}
         """The next offset to be read, by partition of `facts`."""
         self.latest = 0
@@ -113,8 +117,8 @@ class FactStore:
         """Open the file, or make one. Raises InsightsError."""
         try:
             self.exports.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self.directory / REWRITING).unlink(missing_ok=True)
-            (self.exports / REWRITING).unlink(missing_ok=True)
+            for left in (*self.exports.glob(f"{REWRITING}*"), *self.exports.glob("tmp_*.parquet")):
+                left.unlink()  # of a rewriting or a snapshot that was killed
             self._connect()
             self._prepare()
         except OSError as error:
@@ -155,8 +159,8 @@ class FactStore:
         with self._transaction() as sql:
             for batch in _up_to_erasures(news):
                 kept += self._insert(sql, batch, careful=careful)
-                _merge(sql, [each.told for each in batch if each.told.into])
-                gone = [each.told.person for each in batch if each.told.erases]
+                gone = _merge(sql, [each.told for each in batch if each.told.into])
+                gone += [each.told.person for each in batch if each.told.erases]
                 erased += _erase(sql, gone)
                 self._has_gone = self._has_gone or bool(gone)
             _replace(sql, "positions", ("topic_partition",), [
@@ -279,20 +283,24 @@ class FactStore:
         try:
             fresh.unlink(missing_ok=True)
             sql = self._sql()
-            _remember(sql, {"rewrite": ""})
             sql.execute("CHECKPOINT")
             sql.execute(f"ATTACH '{_quoted(fresh)}' AS fresh")
             try:
                 sql.execute(f"COPY FROM DATABASE {_quoted_name(self.path.stem)} TO fresh")
+                # In the fresh file alone: after a kill before the old one is replaced, that one
+                # still says that it holds deleted text.
+                sql.execute("DELETE FROM fresh.state WHERE name = 'rewrite'")
+                sql.execute("CHECKPOINT fresh")
             finally:
                 sql.execute("DETACH fresh")
             self.close()
-            fresh.replace(self.path)
-            self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
-            self._connect()
+            try:
+                fresh.replace(self.path)
+                self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
+            finally:
+                self._connect()
             self._load()
         except duckdb.Error as error:
-            self.wants_rewrite = True
             raise self._explained(error) from None
         except OSError as error:
             raise InsightsError(f"{self.path} can't be written anew: {error.strerror}") from None
@@ -304,12 +312,15 @@ class FactStore:
         path = self.exports / f"{name}.parquet"
 
         def write() -> None:
-            sql = self._sql()
-            sql.execute(f"COPY (SELECT * FROM facts) TO '{_quoted(path)}' (FORMAT parquet)")
-            sql.execute("DELETE FROM exports WHERE path = ?", [str(path)])
-            sql.execute(
-                "INSERT INTO exports VALUES (?, make_timestamp(?))", [str(path), time * 1000]
-            )
+            # Not within the writer's transaction. Noted first: a kill leaves no file unknown.
+            with self._exporting, self.cursor() as sql:
+                sql.execute("BEGIN TRANSACTION")
+                sql.execute("DELETE FROM exports WHERE path = ?", [str(path)])
+                sql.execute(
+                    "INSERT INTO exports VALUES (?, make_timestamp(?))", [str(path), time * 1000]
+                )
+                sql.execute("COMMIT")
+                sql.execute(f"COPY (SELECT * FROM facts) TO '{_quoted(path)}' (FORMAT parquet)")
 
         self._guarded(write)
         return path
@@ -424,14 +435,27 @@ def _up_to_erasures(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
         yield facts[start:]
 
 
-def _merge(sql: duckdb.DuckDBPyConnection, merges: Sequence[Told]) -> None:
-    """Note who goes on as whom, so that each pseudonym leads to the last one at once."""
+def _merge(sql: duckdb.DuckDBPyConnection, merges: Sequence[Told]) -> list[str]:
+    """Note who goes on as whom, so that each pseudonym leads to the last one at once. Return those
+    who go on as somebody who is gone."""
+    if not merges:
+        return []
+    found = sql.execute(
+        "SELECT person FROM (SELECT unnest($1::VARCHAR[]) AS person, unnest($2::VARCHAR[]) AS name)"
+        f" SEMI JOIN gone ON gone.digest = {tables.digest_of('name')}",
+        [[told.person for told in merges], [told.into for told in merges]],
+    ).fetchall()
+    gone = [person for (person,) in found]
+    without = set(gone)
     for told in merges:
+        if told.person in without:
+            continue
         values = [told.person, told.into]
         old, new = tables.number_of("$1"), tables.number_of("$2")
         sql.execute(f"DELETE FROM merges WHERE person = {tables.number_of('$1')}", values[:1])
         sql.execute(f"UPDATE merges SET into_person = {new} WHERE into_person = {old}", values)
         sql.execute(f"INSERT INTO merges SELECT {old}, {new}", values)
+    return gone
 
 
 def _erase(sql: duckdb.DuckDBPyConnection, persons: Sequence[str]) -> int:

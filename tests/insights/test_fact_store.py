@@ -9,6 +9,7 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from schemas.records import Record
@@ -192,6 +193,75 @@ def test_a_person_who_comes_back_under_a_new_pseudonym_counts(tmp_path: Path) ->
         stated("run.entered", "new", "2026-03-03"),
     ]))  # fmt: skip
     assert rows(store, "SELECT person FROM facts") == [(hashed("new"),)]
+    store.close()
+
+
+def test_a_visitor_who_is_read_after_the_customers_erasure_is_erased_as_well(
+    tmp_path: Path,
+) -> None:
+    """The topic's partitions are read one after the other, and the two lie in different ones."""
+    customers, visitors = Stated(0), Stated(1)
+    store = opened(tmp_path)
+    take(store, records([customers("person.erased", "anna", "2026-03-03")]))
+    told = [
+        visitors("run.entered", "earlier", "2026-03-01"),
+        visitors("person.merged", "earlier", "2026-03-01", into="visitor"),
+        visitors("run.entered", "visitor", "2026-03-02"),
+        visitors("run.entered", "other", "2026-03-02"),
+        visitors("person.merged", "visitor", "2026-03-02", into="anna"),
+    ]
+    assert take(store, records(told, partition=1)).erased == 2
+    assert rows(store, "SELECT person FROM facts") == [(hashed("other"),)]
+    assert rows(store, "SELECT * FROM merges") == []
+    assert store.wants_rewrite
+    late = [visitors("run.entered", "visitor", "2026-03-02")]
+    assert take(store, records(late, partition=1)).left_out == 1
+    store.close()
+
+
+def test_a_rewriting_that_was_killed_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = Stated()
+    store = opened(tmp_path)
+    take(store, records([
+        stated("run.entered", "anna", "2026-03-01"), stated("person.erased", "anna", "2026-03-02"),
+    ]))  # fmt: skip
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.rewrite()
+    assert store.wants_rewrite
+    store.close()
+    store = opened(tmp_path)
+    assert store.wants_rewrite, "as the file itself says"
+    store.rewrite()
+    store.close()
+    store = opened(tmp_path)
+    assert not store.wants_rewrite
+    assert not list(store.exports.iterdir())
+    store.close()
+
+
+def test_a_snapshot_stands_beside_what_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = records(shop(5))
+    store = opened(tmp_path)
+    take(store, found[:6])
+    written = []
+
+    def merge(*_: object) -> list[str]:
+        written.append(store.snapshot("beside", 0))
+        return []
+
+    monkeypatch.setattr("streams.insights.store._merge", merge)
+    take(store, found[6:])
+    assert store.snapshots() == [str(written[0])]
+    with duckdb.connect() as reading:
+        count = "SELECT count(*) FROM read_parquet(?)"
+        assert reading.execute(count, [str(written[0])]).fetchall() == [(6,)]
+    assert rows(store, "SELECT count(*) FROM facts") == [(11,)]
     store.close()
 
 

@@ -85,6 +85,7 @@ def ask(store: FactStore, statement: str, rows: int = 100, seconds: float = 20.0
         "",
         "SELECT '" + "x" * 70_000 + "'",
         "(" * 20_000,
+        "SELECT " + "+".join(["1"] * 900),
     ],
     ids=lambda statement: statement[:60],
 )
@@ -130,6 +131,8 @@ def test_an_answer_has_an_end_in_rows_bytes_and_time(
     monkeypatch.setattr(read_only, "MOST_BYTES", 1_000)
     cut = ask(store, "SELECT repeat('x', 400) FROM range(10)")
     assert (len(cut.rows), cut.is_cut) == (2, True)
+    assert ask(store, "SELECT list(x) FROM range(300) t(x)") == (["list(x)"], [], True)
+    assert not ask(store, "SELECT list(x) FROM range(100) t(x)").is_cut
     with pytest.raises(QuestionError, match=r"longer than 0\.2 s"):
         ask(store, "SELECT count(*) FROM range(1000000) a, range(1000000) b", seconds=0.2)
     assert ask(store, "SELECT 1").rows == [[1]], "the next one is answered"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +21,7 @@ from streams.tools.cli.console import (
     say,
     settings_of,
     stdout,
+    this_user,
 )
 from streams.tools.cli.tables import listing
 
@@ -65,7 +65,7 @@ def export(
     from streams.runtime.factories import signing_keys  # noqa: PLC0415  # as above
 
     settings = settings_of(context)
-    told = AudienceExport(uuid.uuid4().hex, SystemClock().now(), by or getpass.getuser())
+    told = AudienceExport(uuid.uuid4().hex, SystemClock().now(), by or this_user())
 
     async def written() -> AudienceReport:
         async with open_log(settings) as log:

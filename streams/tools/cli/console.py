@@ -8,7 +8,9 @@ when the user can mend it by asking differently, 1 when something failed.
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -49,6 +51,15 @@ LanguageOption = Annotated[
 ]
 ITALIAN = Language("it")
 """What commands speak to whoever names no language."""
+
+
+def this_user() -> str:
+    """Return who runs the command: by number where the system has no name for it, as in many a
+    container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())
 
 
 class UserError(InputError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -27,6 +26,7 @@ from streams.tools.cli.console import (
     run,
     settings_of,
     stdout,
+    this_user,
 )
 from streams.tools.cli.tables import listing
 
@@ -142,7 +142,7 @@ def _author(reason: str, by: str | None) -> Author:
     note = " ".join(reason.split())
     if not note or len(note) > LONGEST_NOTE:
         raise UserError(f"--reason: expected 1 to {LONGEST_NOTE} characters")
-    return Author(by or getpass.getuser(), SystemClock().now(), note)
+    return Author(by or this_user(), SystemClock().now(), note)
 
 
 def _checked(address: str) -> str:
