@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -25,6 +24,7 @@ from streams.operate.insights_metrics import InsightsMetrics
 from streams.operate.instruments import Instruments
 from streams.runtime.bootstrap import provide_topics
 from streams.runtime.factories import consumer_group, log_from, signing_keys
+from streams.runtime.stand_alone import until_told_to_stop
 from streams.settings import Settings
 from streams.settings.values import Address
 from streams.topology import FACTS
@@ -112,18 +112,4 @@ class InsightsProcess:
 
 def run_insights(settings: Settings) -> None:
     """Run it until SIGTERM or SIGINT. Raises what `InsightsProcess.start` raises."""
-    asyncio.run(_run(settings))
-
-
-async def _run(settings: Settings) -> None:
-    told_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    process = InsightsProcess(settings)
-    await process.start()
-    try:
-        await told_to_stop.wait()
-        _log.info("insights told to stop")
-    finally:
-        await process.stop()
+    asyncio.run(until_told_to_stop(InsightsProcess(settings), "insights"))

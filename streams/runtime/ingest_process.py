@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -20,11 +19,11 @@ from streams.operate.door_metrics import DoorMetrics
 from streams.operate.ingest_metrics import IngestMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.shop_metrics import ShopMetrics
-from streams.runtime import gc_tuning
 from streams.runtime.bootstrap import prepare_topics
 from streams.runtime.factories import log_from
 from streams.runtime.ingest_port import IngestPort
 from streams.runtime.open_files import OTHER_FILES, raised
+from streams.runtime.stand_alone import until_told_to_stop
 from streams.settings import Settings
 from streams.topology import CUSTOMER_EVENTS
 
@@ -92,19 +91,4 @@ class IngestProcess:
 
 def run_ingest(settings: Settings) -> None:
     """Run it until SIGTERM or SIGINT. Raises what `IngestProcess.start` raises."""
-    asyncio.run(_run(settings))
-
-
-async def _run(settings: Settings) -> None:
-    told_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    process = IngestProcess(settings)
-    await process.start()
-    gc_tuning.search_less()
-    try:
-        await told_to_stop.wait()
-        _log.info("ingest told to stop")
-    finally:
-        await process.stop()
+    asyncio.run(until_told_to_stop(IngestProcess(settings), "ingest"))
