@@ -9,7 +9,7 @@ Pure over rows: `Importer.add` each row, then `finish`. Every row is accounted f
 - anonymous   a good line of either, of an order that names no customer;
 - refused     a line that can't be used, with the reason. The other lines make the order.
 
-Lines of one order may lie scattered, so all orders are held until the end of the file: about 150
+Lines of one order may lie scattered, so all orders are held until the end of the file: about 900
 bytes a line, 100 MB for half a million. The order's time is the earliest of its lines.
 
 In a reversal the amounts count without their sign: that money went back is said by its id, and
