@@ -10,7 +10,7 @@ Pure over rows: `Importer.add` each row, then `finish`. Every row is accounted f
 - refused     a line that can't be used, with the reason. The other lines make the order.
 
 Lines of one order may lie scattered, so all orders are held until the end of the file: about 900
-bytes a line, 100 MB for half a million. The order's time is the earliest of its lines.
+bytes a line, 930 MB for a million. The order's time is the earliest of its lines.
 
 In a reversal the amounts count without their sign: that money went back is said by its id, and
 some shops write the minus while others don't. Elsewhere less than one piece is refused (a stock
