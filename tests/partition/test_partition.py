@@ -157,8 +157,8 @@ def test_a_workflow_that_is_not_live_begins_nothing_and_finishes_what_it_began()
         (b'{"live":{"w06-abandoned-cart-a":"forged"}}', "unknown_version",
          "live: not published: w06-abandoned-cart-a@forged"),
         (b'{"live":["w06"]}', "invalid_event", "live: "),
-        (b"{", "invalid_event", "value: Invalid JSON"),
-        (b"", "invalid_event", "value: Invalid JSON"),
+        (b"{", "invalid_event", "value: not JSON"),
+        (b"", "invalid_event", "value: not JSON"),
     ],
 )  # fmt: skip
 def test_a_control_record_that_cannot_be_followed(value: bytes, reason: str, detail: str) -> None:
