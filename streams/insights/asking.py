@@ -33,8 +33,8 @@ class Terms(NamedTuple):
 def answer(
     store: FactStore, terms: Terms, name: str, arguments: Mapping[str, Any], now: int
 ) -> Mapping[str, Any]:
-    """Answer `sql`, `snapshot` or a question of `questions.QUESTIONS`. Raises QuestionError,
-    InsightsError."""
+    """Answer `sql`, `snapshot`, `snapshots` (where they are) or a question of
+    `questions.QUESTIONS`. Raises QuestionError, InsightsError."""
     about = {
         "fresh": to_rfc3339(store.latest) if store.latest else None,
         "zone": terms.zone,
@@ -44,6 +44,8 @@ def answer(
         return {**about, **_sql(store, arguments)}
     if name == "snapshot":
         return {**about, **_snapshot(store, arguments, now)}
+    if name == "snapshots":
+        return {**about, "paths": store.snapshots()}
     if name not in questions.QUESTIONS:
         known = ", ".join(sorted(questions.QUESTIONS))
         raise QuestionError(f"no question {name[:40]!r}; there are {known}")

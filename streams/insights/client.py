@@ -29,7 +29,7 @@ def ask(
     address: Address, signer: RequestSigner, clock: Clock, name: str, arguments: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Return the answer. Raises QuestionError, InsightsError."""
-    path = f"/{name}" if name in ("sql", "snapshot") else f"/questions/{name}"
+    path = f"/{name}" if name in ("sql", "snapshot", "snapshots") else f"/questions/{name}"
     body = json.dumps(arguments).encode()
     signature = signer.request(signed_path(path, body), clock.now())
     connection = http.client.HTTPConnection(address.host, address.port, timeout=SECONDS)

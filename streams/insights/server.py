@@ -3,6 +3,7 @@
     POST /questions/NAME     a key figure (`questions/`), its arguments as a JSON object
     POST /sql                one SELECT: {"statement": …, "rows": …}
     POST /snapshot           a Parquet copy in the data directory: {"name": …}
+    POST /snapshots          where there are such copies
 
 Requests are signed over their path and the digest of their body, answers over that signature, as
 between workers (`streams/http/internal/signing.py`); nothing is encrypted, so the port belongs onto
@@ -54,7 +55,7 @@ class InsightsServer:
         self._signer = signer
         self._clock = clock
         self._server = HttpServer("insights", limits=limits, counts=counts or DoorCounts())
-        for path in ("/questions/{name}", "/{name:sql|snapshot}"):
+        for path in ("/questions/{name}", "/{name:sql|snapshots?}"):
             self._server.router.add_post(path, self._handle)
 
     async def start(self, bind: Address) -> Address:

@@ -102,8 +102,8 @@ class Insights:
     # Asking.
 
     async def ask(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answer what is asked under a name: a question's, `sql` or `snapshot`. Raises
-        QuestionError, InsightsError."""
+        """Answer what is asked under a name, as `asking.answer` does. Raises QuestionError,
+        InsightsError."""
         if self._waiting >= QUESTIONS_WAITING:
             raise InsightsError("too many questions at once; ask again in a moment")
         self._waiting += 1

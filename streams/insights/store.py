@@ -328,8 +328,13 @@ class FactStore:
     def snapshots(self) -> list[str]:
         """Return which snapshots were written and may hold persons who were erased since. Raises
         InsightsError."""
-        found = self._guarded(lambda: self._sql().execute("SELECT path FROM exports").fetchall())
-        return [path for (path,) in found if Path(path).exists()]
+
+        def read() -> list[str]:
+            with self.cursor() as sql:
+                found = sql.execute("SELECT path FROM exports ORDER BY path").fetchall()
+            return [path for (path,) in found if Path(path).exists()]
+
+        return self._guarded(read)
 
     # Asking.
 

@@ -8,7 +8,8 @@ told at once, a line each, in the order in which they stand:
     FILE:LINE: FIELD: what is wrong (got VALUE); did you mean NAME?
 
 What may be a secret is in no message: nothing of a field that is marked so (`MaybeSecret`) or
-called so, nothing of a list or an object, and nothing of a field that there is none of.
+called so, nothing of a list or an object or of what stands in the place of one, nothing of a field
+that there is none of, and of an address neither who signs in with what nor its query.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ SHOWN = 50
 _SECRET = re.compile(r"secret|token|passw|hash|credential|(^|_)key$")
 """In the name of a field whose value is never shown: somebody may have written it there in place of
 where it is."""
+_SIGNED_IN = re.compile(r"//.*@|^[^\s/:]+:(?!//)\S+@(?=\S+$)", re.DOTALL)
+_SIGNED_IN_WITHIN = re.compile(r"//\S*@")
+_QUERY = re.compile(r"(://[^?#]*[?#]).*", re.DOTALL)
+_CONTAINERS = ("model_type", "model_attributes_type", "dict_type", "list_type", "tuple_type")
+"""Mistakes of a value where something is expected that has values of its own."""
 _HINTED = re.compile(r"(.*?)(; (?:did you mean|there are|there is) .*)", re.DOTALL)
 _FIELD = re.compile(r"([a-z_]+): (.+)", re.DOTALL)
 
@@ -156,7 +162,8 @@ def _refuse(
     for number, each in enumerate(issues):
         line = lines[number] if number < len(lines) else document.line(each.path)
         field = _dotted(each.path)
-        told.append((line, f"{path}:{line}: {f'{field}: ' if field else ''}{each.problem}"))
+        problem = _SIGNED_IN_WITHIN.sub("//…@", each.problem)
+        told.append((line, f"{path}:{line}: {f'{field}: ' if field else ''}{problem}"))
     texts = list(dict.fromkeys(text for _, text in sorted(told, key=lambda each: each[0])))
     if texts:
         more = [f"… and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
@@ -222,7 +229,17 @@ def _shown(error: ErrorDetails, given: Any, path: Path_, model: type[BaseModel])
         if not error["type"].endswith("_type"):
             return ""
         return " (got a list)" if isinstance(given, list) else " (got an object)"
-    return f" (got {shown_value(given)})"
+    if error["type"] in _CONTAINERS:
+        return " (not shown)"
+    # Before it is cut, since what is cut off may be what tells a password.
+    return f" (got {shown_value(_without_credentials(given))})"
+
+
+def _without_credentials(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    signed_in = _SIGNED_IN.sub(lambda found: "//…@" if found[0][:2] == "//" else "…@", given)
+    return _QUERY.sub(r"\1…", signed_in)
 
 
 def _in_file(loc: Path_, content: Any, *, ends: bool) -> list[str | int]:

@@ -48,6 +48,19 @@ async def ask(
         await log.stop()
 
 
+async def snapshots_after_erasure(
+    settings: Settings, on_progress: OnProgress = no_progress
+) -> list[str]:
+    """Have the store take in who was erased, where there is one, and return its snapshots, which
+    may hold them still. A process that has the store does the former by itself. Raises
+    InsightsError, LogError, SettingsError."""
+    from streams.insights.store import FILE  # noqa: PLC0415  # DuckDB takes a moment
+
+    if settings.insights_bind is None and not (settings.data_dir / "insights" / FILE).exists():
+        return []
+    return list((await ask(settings, "snapshots", {}, on_progress))["paths"])
+
+
 async def begin_anew(settings: Settings, on_progress: OnProgress = no_progress) -> int:
     """Read all that the log has of facts anew; return how many. Raises InsightsError, LogError."""
     from streams.insights.service import Insights  # noqa: PLC0415  # as above

@@ -86,6 +86,7 @@ async def test_facts_are_taken_in_as_they_come_and_can_be_asked(tmp_path: Path) 
             assert (counts.facts, counts.repeated, counts.unreadable) == (41, 5, 2)
             snapshot = await asked(process, settings, "snapshot", name="marzo")
             assert snapshot["path"].endswith("insights/exports/marzo.parquet")
+            assert (await asked(process, settings, "snapshots"))["paths"] == [snapshot["path"]]
             async with aiohttp.ClientSession() as session:
                 base = f"http://{process.admin.address}"
                 async with session.get(f"{base}/readyz") as ready:

@@ -88,7 +88,21 @@ connections:
   - {kind: prestashop, key: {hunter2: hunter2}}
 """)  # fmt: skip
     assert len(said) == 8
-    assert [each for each in said if "hunter2" in each and "connections.1.url" not in each] == []
+    assert [each for each in said if "hunter2" in each] == []
+    for url in (
+        "https://u:hunter2@b.example.it", "https://u@h:hunter2/@b.it", "u:hunter2@b.example.it",
+        "https://" + "u" * 300 + ":hunter2" + "x" * 300 + "@b.it", "ftp://u:hunter2 @b.it",
+        "https://b.example.it/?consumer_secret=hunter2", "https://hunter2@b.example.it",
+    ):  # fmt: skip
+        said = told(tmp_path, "connections",
+                    f"connections:\n  - {{name: b, kind: magento, url: '{url}'}}\n")  # fmt: skip
+        [line] = [each for each in said if "connections.0.url" in each]
+        assert "(got '" in line and "…" in line
+        assert not any("hunter2" in each for each in said), said
+    assert told(tmp_path, "keys", "keys:\n  - hunter2\n") == [
+        "2: keys.0: expected an object (not shown)"
+    ]
+    assert "hunter2" not in "".join(told(tmp_path, "webhooks", "webhooks: hunter2\n"))
     said = told(tmp_path, "keys", "keys: [{id: a, kind: public, source: /a, values: [hunter2]}]")
     assert "hunter2" not in said[0]
     said = told(tmp_path, "webhooks",

@@ -270,13 +270,19 @@ def erase(
          "format": each.format, "by": each.by}
         for each in audiences
     ]  # fmt: skip
+    snapshots = _out_of_the_store(settings)
     if as_json:
-        print_json({"customer": customer_id, "left": left, "audiences": files})
+        print_json({"customer": customer_id, "left": left, "audiences": files,
+                    "snapshots": snapshots})  # fmt: skip
         return
     stdout().print(f"{customer_id!r} is erased.", markup=False)
     for each in files:
         say(f"stands, as a hash, in the audience {each['segment']} that {each['by']} wrote at "
             f"{each['time']}: write it anew, and replace it where it was handed to")  # fmt: skip
+    for path in snapshots or ():
+        say(
+            f"may stand, under a pseudonym, in the snapshot {path}: remove it, and make another one"
+        )
     for topic, until in left.items():
         say(f"{topic}: records stay until {until}, single ones can't be removed from Kafka")
 
@@ -313,6 +319,23 @@ async def _erase(
             while not await _is_out_of_the_log(log, each):
                 await _pause(deadline, "forgotten; the worker still clears the log, by itself")
     return {}, audiences
+
+
+def _out_of_the_store(settings: Settings) -> list[str] | None:
+    """Have the store of facts take the erasure in, and return which snapshots were made of it;
+    None, having said so, if it can't be asked: the person is erased all the same."""
+    from streams.insights.errors import InsightsError  # noqa: PLC0415  # see above
+    from streams.tools.insights import snapshots_after_erasure  # noqa: PLC0415  # as above
+
+    async def asked() -> list[str] | None:
+        with progress("reading the facts") as bar:
+            try:
+                return await snapshots_after_erasure(settings, bar.at)
+            except InsightsError as error:
+                say(f"the store of facts takes the erasure in when it is fed next: {error}")
+                return None
+
+    return run(asked())
 
 
 def _asking(customer: str, source: str) -> OutRecord:

@@ -27,6 +27,7 @@ from streams.settings import Settings
 from streams.settings.loading import load_settings
 from streams.settings.values import Address
 from streams.tools.cli.privacy import ANSWER_MS, _what_stays
+from tests.insights.stated import Stated, opened, outgoing, rows
 from tests.runtime.doubles import START, memory_log
 from tests.tools.cli.conftest import Done, Ritorno, ritorno
 from tests.tools.cli.test_commands import stored
@@ -122,9 +123,8 @@ def test_the_rights_of_a_customer(ritorno: Ritorno, tmp_path: Path) -> None:
 
     # Erased.
     done = ritorno("privacy", "erase", "anna", "--yes", "--wait", str(LIMIT), "--json")
-    assert (done.code, done.json) == (0, [{"customer": "anna", "left": {}, "audiences": []}]), (
-        done.err
-    )
+    told = {"customer": "anna", "left": {}, "audiences": [], "snapshots": []}
+    assert (done.code, done.json) == (0, [told]), done.err
     for command in ("evidence", "export"):
         options = ("--out", "other") if command == "export" else ()
         done = ritorno("privacy", command, "anna", *options)
@@ -228,6 +228,47 @@ def test_who_they_were_as_a_visitor_is_waited_for(
     monkeypatch.setattr("streams.tools.cli.privacy._pause", pause)
     assert ritorno("privacy", "erase", "anna", "--yes").code == 0
     assert still_to_forget == []
+
+
+def test_the_store_of_facts_that_no_process_has_is_opened_and_its_snapshots_are_named(
+    ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stated = Stated()
+    assert ritorno("topics", "create").code == 0
+    asyncio.run(state(stated("run.entered", "anna", "2026-03-01")))
+    assert ritorno("insights", "snapshot", "marzo").code == 0
+    assert facts_in_the_store(tmp_path) == 1
+
+    async def pause(_deadline: float, _problem: str) -> None:
+        await state(stated("person.erased", "anna", "2026-03-02"))
+        await keep(b"anna", pack(2**40, NEVER, b""))
+
+    monkeypatch.setattr("streams.tools.cli.privacy._pause", pause)
+    done = ritorno("privacy", "erase", "anna", "--yes", "--json")
+    assert done.json[0]["snapshots"] == ["data/insights/exports/marzo.parquet"], done.err
+    assert facts_in_the_store(tmp_path) == 0
+
+    monkeypatch.setenv("RITORNO_INSIGHTS_BIND", "127.0.0.1:9")
+    done = ritorno("privacy", "erase", "anna", "--yes", "--json")
+    assert (done.code, done.json[0]["snapshots"]) == (0, None)
+    assert "takes the erasure in when it is fed next: nobody answers" in done.err
+
+
+def facts_in_the_store(directory: Path) -> int:
+    """Count them as the file has them, without reading what is new."""
+    store = opened(directory / "data" / "insights")
+    assert not store.wants_rewrite
+    [(count,)] = rows(store, "SELECT count(*) FROM facts")
+    store.close()
+    return int(count)
+
+
+async def state(fact: bytes) -> None:
+    """Append a fact, as an actor's worker does."""
+    log = log_from(load_settings())
+    await log.start()
+    await log.append(topics.FACTS, 0, outgoing([fact]))
+    await log.stop()
 
 
 async def keep(key: bytes, state: bytes) -> None:
