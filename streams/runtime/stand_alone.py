@@ -12,7 +12,7 @@ from streams.runtime import gc_tuning
 _log = get_logger(__name__)
 
 
-class Part(Protocol):
+class StandAlone(Protocol):
     """What runs alone."""
 
     async def start(self) -> None:
@@ -22,7 +22,7 @@ class Part(Protocol):
         """Finish what was begun, and let go."""
 
 
-async def until_told_to_stop(part: Part, name: str) -> None:
+async def until_told_to_stop(part: StandAlone, name: str) -> None:
     """Run it until SIGTERM or SIGINT. Raises what its `start` raises."""
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
