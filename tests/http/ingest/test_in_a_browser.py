@@ -489,6 +489,17 @@ async def test_addresses_of_people_do_not_leave_with_a_link(tab: Page, here: Str
     await tab.open(f"{here.shop}/cassa.html?a=1&email=anna%40example.it&b=2#anna@example.it")
     page, _ = await here.heard(2)
     assert data(page)["url"] == f"{here.shop}/cassa.html?a=1&email=&b=2"
+    links = {
+        "/conto/anna@example.it/ordini#/conto/anna%40example.it": "/conto//ordini#/conto/",
+        "/cassa.html#/reset/3f9a8b7c6d5e4f3a2b1c?a=1": "/cassa.html#/reset/?a=1",
+        "/p/moka-express-3-tazze-2024#/p/8006363012345-caffe": None,
+    }
+    for count, (link, sent) in enumerate(links.items(), 1):
+        await tab.ask(f"history.pushState(0, '', {json.dumps(link)}); ritorno('page')")
+        events = [e for e in await here.heard(2 + count) if e.type == "page.viewed"]
+        while not data(events[-1])["url"].endswith(sent or link):
+            events = [e for e in await here.heard(3 + count) if e.type == "page.viewed"]
+        assert data(events[-1])["path"] == (sent or link).partition("#")[0]
 
 
 LOAD = """AnalyticsNext.AnalyticsBrowser.load({

@@ -49,6 +49,8 @@
   let queue = [];
 
   const json = JSON.stringify;
+  const parsed = JSON.parse;
+  const elements = (selector) => [...page.querySelectorAll(selector)];
   const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
   /* ------------------------------------------------------------------ what is kept, and where */
@@ -132,7 +134,7 @@
     const held = queue;
     queue = [];
     for (const name in store) {
-      if (name.startsWith(STORED)) queue.push(JSON.parse(store[name]));
+      if (name.startsWith(STORED)) queue.push(parsed(store[name]));
     }
     if (said) {
       writeId((id = readId() || random()));
@@ -164,7 +166,7 @@
     if (root.__tcfapi == tcf) return;
     tcf = root.__tcfapi;
     tcf("addEventListener", 2, (said) => {
-      if (/loaded|complete/.test(said?.eventStatus)) {
+      if (/loa|comp/.test(said?.eventStatus)) {
         consent(said.gdprApplies === false || [1, 8].every((each) => said.purpose.consents[each]));
       }
     });
@@ -172,9 +174,14 @@
 
   /* ---------------------------------------------------------------------------------- events */
 
-  /* Addresses of people are in some links, and are nothing of the page's. What follows # is a place
-     in a page, unless it is a path: of an app with a hash router it is the page (#/p/moka, #!/…). */
-  const clean = (link) => link.replace(/#(?!!?\/).*|(=)[^&#=]*(@|%40)[^&#]*/g, "$1");
+  /* Addresses of people are in some links, and are nothing of the page's, nor are parts of a path
+     that look like hashes: who has one may be let in. What follows # is a place in a page, unless
+     it is a path: of an app with a hash router it is the page (#/p/moka, #!/…). */
+  const clean = (link) =>
+    link.replace(
+      /#(?!!?\/).*|([=/?&])[^&#=/?]*(@|%40)[^&#/?]*|(\/)(?=[a-f]*\d)[\da-f]{16,}/g,
+      "$1$3",
+    );
 
   const campaign = {};
   for (const [name, value] of new URLSearchParams(address.search)) {
@@ -192,7 +199,7 @@
       messageId: random(),
       timestamp: new Date(),
       context: {
-        page: { url: clean(address.href), path: address.pathname, title: page.title, referrer },
+        page: { url: clean(address.href), path: clean(address.pathname), title: page.title, referrer },
         locale: browser.language,
         timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
         campaign,
@@ -200,7 +207,7 @@
       },
     });
     /* A copy: what the page changes afterwards was not so. */
-    if (event.length < EVENT_CHARACTERS) add(JSON.parse(event));
+    if (event.length < EVENT_CHARACTERS) add(parsed(event));
   };
 
   const track = (event, properties) => say("track", { event, properties });
@@ -241,7 +248,7 @@
     /* As `lang` does, an attribute holds for what is inside. */
     for (let at = element; at; at = at.parentElement) {
       for (const { name, value } of at.attributes) {
-        if (/^data-ritorno-/.test(name)) fields[name.slice(13).replaceAll("-", "_")] ??= value;
+        if (/^data-ritorno-/.test(name)) fields[name.slice(13).replace(/-/g, "_")] ??= value;
       }
     }
     if (/^Product /.test(event)) {
@@ -274,13 +281,13 @@
       say("page");
     }
     const found = []; /* products, of which an app may write others without another address */
-    const texts = [...page.querySelectorAll('[type$="ld+json"]')].map((each) => each.text);
+    const texts = elements('[type$="ld+json"]').map((each) => each.text);
     const all = texts.join();
     if (all != readBefore && all.length < JSON_LD_CHARACTERS) {
       readBefore = all;
       for (const each of texts) {
         try {
-          found.push(...productsIn(JSON.parse(each)));
+          found.push(...productsIn(parsed(each)));
         } catch {
           /* It is no JSON. */
         }
@@ -303,7 +310,7 @@
             }
           : {};
     }
-    const shown = [...page.querySelectorAll(`[data-ritorno]:not(${ACTS})`)].map(toldBy);
+    const shown = elements(`[data-ritorno]:not(${ACTS})`).map(toldBy);
     if (product[KEY]) shown.push(["Product Viewed", product]);
     for (const each of shown) {
       const key = json(each);
@@ -320,7 +327,7 @@
   const lookSoon = () => {
     looking ||= setTimeout(() => {
       looking = 0;
-      page.readyState == "loading" || page.prerendering ? lookSoon() : look();
+      page.readyState[0] == "l" || page.prerendering ? lookSoon() : look();
     }, LOOK_MILLISECONDS);
   };
 
