@@ -213,7 +213,7 @@ def test_a_funnel(store: FactStore) -> None:
     assert of(found, "funnel.opened", "thanks")["value"] == 1
     assert of(found, "funnel.goal")["value"] == 1
     assert of(found, "funnel.orders")["value"] == 1
-    with pytest.raises(QuestionError, match="no run of 'x'"):
+    with pytest.raises(QuestionError, match="nothing is known of 'x'"):
         figures(store, "funnel", workflow="x")
 
 
@@ -253,9 +253,8 @@ def test_what_is_asked_wrongly_is_said(
 
 
 def test_a_workflow_with_a_quote_in_its_name_is_a_name(store: FactStore) -> None:
-    assert figures(store, "kpi", workflow="x' OR true --")
-    assert not [each for each in figures(store, "kpi", workflow="x' OR true --", by="workflow")
-                if each["kpi"].startswith("mail")]  # fmt: skip
+    with pytest.raises(QuestionError, match="nothing is known of"):
+        figures(store, "kpi", workflow="x' OR true --")
 
 
 @pytest.mark.parametrize("by", ["month", "source", "workflow", "step", "variant", "segment"])

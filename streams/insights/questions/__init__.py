@@ -27,16 +27,24 @@ KPI: tuple[Answer, ...] = (
 )
 
 
+OF_THE_SHOP: frozenset[Answer] = frozenset(
+    {orders.orders, orders.second_order, orders.kept, carts.checkouts}
+)
+"""Figures that are of no workflow."""
+
+
 def kpi(ask: Inquiry) -> list[Figure]:
-    """All key figures that can be grouped as asked."""
+    """All key figures that can be grouped as asked; of one workflow only those that are its."""
+    ask.know_workflow()
     return [figure for answer in _grouped_as(ask) for figure in answer(ask)]
 
 
 def _grouped_as(ask: Inquiry) -> tuple[Answer, ...]:
     # Credits and conversions are by workflow where nothing else is asked, and are of no segment.
-    if ask.scope.by == "segment":
-        return tuple(each for each in KPI if each is not workflows.attribution)
-    return KPI
+    left_out: set[Answer] = {workflows.attribution} if ask.scope.by == "segment" else set()
+    if ask.scope.workflow:
+        left_out |= OF_THE_SHOP
+    return tuple(each for each in KPI if each not in left_out)
 
 
 QUESTIONS: Mapping[str, Answer] = {

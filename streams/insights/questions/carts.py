@@ -15,22 +15,30 @@ REVIEW_DAYS = 30
 
 
 def carts(ask: Inquiry) -> list[Figure]:
-    """Carts that were left behind and those that an order closed. A share comes back by itself:
-    the holdout's is to be taken off (`ritorno experiments`)."""
+    """Carts that were left behind, those that an order closed, and what those orders brought. A
+    share comes back by itself: the holdout's is to be taken off (`ritorno experiments`)."""
     by = ask.scope.by or ""
     key = group_of(by, "a.")
     if key is None:
         return []
     rows = ask.rows(
-        f"""WITH a AS (SELECT * FROM visits WHERE fact = 'cart.abandoned'),
-        r AS (SELECT DISTINCT cart FROM visits WHERE fact = 'cart.recovered')
+        f"""WITH {ask.orders()}, a AS (SELECT * FROM visits WHERE fact = 'cart.abandoned'),
+        closed AS (
+            SELECT cart, arg_min(order_id, happened) AS order_id FROM visits
+            WHERE fact = 'cart.recovered' GROUP BY cart
+        ), r AS (
+            SELECT closed.cart, CASE WHEN row_number() OVER
+                (PARTITION BY closed.order_id ORDER BY closed.cart) = 1 THEN o.value END AS brought
+            FROM closed LEFT JOIN orders o
+                ON o.order_id = closed.order_id AND o.currency = $currency
+        )
         SELECT {key} AS key, count(*), sum(a.value) FILTER (a.currency = $currency),
             count(*) FILTER (passed), count(*) FILTER (passed AND back),
-            sum(a.value) FILTER (back AND a.currency = $currency)
+            sum(a.brought) FILTER (passed AND back)
         FROM (
             SELECT a.*, a.happened + INTERVAL {RECOVERY_DAYS} DAY <= {ask.known_until()} AS passed,
-                a.cart IN (SELECT cart FROM r) AS back
-            FROM a WHERE {ask.within()} AND {ask.of_workflow()}
+                r.cart IS NOT NULL AS back, r.brought
+            FROM a LEFT JOIN r ON r.cart = a.cart WHERE {ask.within()} AND {ask.of_workflow()}
         ) a GROUP BY 1 ORDER BY 1""",
         {"currency": ask.currency("visits")},
     )
@@ -84,11 +92,17 @@ def reviews(ask: Inquiry) -> list[Figure]:
         return []
     rows = ask.rows(
         f"""WITH q AS (
-            SELECT *, happened + INTERVAL {REVIEW_DAYS} DAY <= {ask.known_until()} AS passed
-            FROM visits WHERE fact = 'review.requested' AND {ask.within()} AND {ask.of_workflow()}
+            SELECT v.* REPLACE (coalesce(m.into_person, v.person) AS person),
+                happened + INTERVAL {REVIEW_DAYS} DAY <= {ask.known_until()} AS passed
+            FROM visits v LEFT JOIN merges m ON m.person = v.person
+            WHERE fact = 'review.requested' AND {ask.within()} AND {ask.of_workflow()}
+        ), written AS (
+            SELECT coalesce(m.into_person, v.person) AS person, happened
+            FROM visits v LEFT JOIN merges m ON m.person = v.person
+            WHERE fact = 'review.submitted'
         )
         SELECT {key} AS key, count(*) FILTER (passed), count(*) FILTER (passed AND EXISTS (
-            SELECT 1 FROM visits s WHERE s.fact = 'review.submitted' AND s.person = q.person
+            SELECT 1 FROM written s WHERE s.person = q.person
             AND s.happened BETWEEN q.happened AND q.happened + INTERVAL {REVIEW_DAYS} DAY))
         FROM q GROUP BY 1 ORDER BY 1"""
     )

@@ -23,24 +23,17 @@ def cohorts(ask: Inquiry) -> list[Figure]:
     if by not in GROUPS:
         raise QuestionError(f"by: cohorts are by {' or '.join(GROUPS)} (got {by!r})")
     currency = ask.currency()
-    key = "strftime(first_day, '%Y-%m')" if by == "month" else "source"
+    key = "strftime(first_day, '%Y-%m')" if by == "month" else "f.source"
     rows = ask.rows(
-        f"""WITH {ask.orders()}, firsts AS (
-            SELECT person, min(day) AS first_day, arg_min(source, placed_at) AS source,
-                min(nullif(cohort, '')) AS cohort
-            FROM orders WHERE currency = $currency GROUP BY person
-        ), placed AS (
+        f"""WITH {ask.orders()}, {ask.firsts("currency = $currency")}, placed AS (
             SELECT {key} AS key, o.person, value,
                 date_diff('month', date_trunc('month', first_day), date_trunc('month', day))
                 AS period, strftime(day, '%Y-%m') AS month
             FROM orders o JOIN firsts f ON f.person = o.person
             WHERE currency = $currency AND {ask.within("first_day")}
-                AND coalesce(f.cohort, '9') >= strftime(first_day, '%Y-%m')
         )
         SELECT key, period, count(DISTINCT person), count(*), sum(value), max(month)
-        FROM placed GROUP BY ALL ORDER BY key, period""".replace(
-            "source AS key", "f.source AS key"
-        ).replace("SELECT source", "SELECT f.source"),
+        FROM placed GROUP BY ALL ORDER BY key, period""",
         {"currency": currency},
     )
     last = ask.last_day()

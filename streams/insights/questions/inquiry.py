@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
@@ -12,6 +13,7 @@ import duckdb
 
 from agents.insights.statistics import wilson
 from schemas.figures import Figure, Grouping
+from streams.insights import tables
 from streams.insights.errors import QuestionError
 
 MOST_GROUPS = 1_000
@@ -19,6 +21,9 @@ MOST_GROUPS = 1_000
 
 Refunds = Literal["after", "before"]
 
+
+FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2999, 12, 31)
+"""That can be asked about, so that the span before is one of the calendar, too."""
 
 MOST_COSTS = 10_000
 MOST_DIGITS = 12
@@ -48,10 +53,9 @@ class Scope:
     """Whether orders are worth what is left of them."""
     workflow: str = ""
     years: Decimal = Decimal(1)
-    """Of the simple lifetime value."""
-    """Of which the lifetime value is reckoned."""
+    """Of which the simple lifetime value is reckoned."""
     window_days: int = 30
-    """Within which somebody is to come back."""
+    """Within which somebody is to order again, and a run to reach its goal."""
     costs: tuple[Cost, ...] = ()
 
     @classmethod
@@ -73,7 +77,10 @@ def _read(name: str, value: Any) -> Any:
     choices = {"by": get_args(Grouping), "refunds": get_args(Refunds)}
     try:
         if name in ("first", "last"):
-            return date.fromisoformat(value)
+            day = date.fromisoformat(value)
+            if not FIRST_DAY <= day <= LAST_DAY:
+                raise ValueError(f"expected a day from {FIRST_DAY} to {LAST_DAY}")
+            return day
         if name in choices and value not in choices[name]:
             raise ValueError(f"expected one of {', '.join(choices[name])}")
         if name == "years":
@@ -145,12 +152,29 @@ class Inquiry:
         name = self.scope.workflow.replace("'", "''")
         return f"workflow = '{name}'" if name else "true"
 
-    def counts_month(self, month: str) -> bool:
-        """Whether a month lies in the span, by its first day."""
-        day = date.fromisoformat(f"{month}-01")
-        first, last = self.scope.first, self.scope.last
-        begun = first is None or day >= first.replace(day=1)
-        return begun and (last is None or day <= last)
+    def know_workflow(self) -> None:
+        """Raise QuestionError where a workflow is asked about of which there is no fact."""
+        name = self.scope.workflow
+        if not name:
+            return
+        every = (*tables.TABLES, "sums")
+        if any(
+            self.rows(f"SELECT 1 FROM {table} WHERE {self.of_workflow()} LIMIT 1")
+            for table in every
+        ):
+            return
+        union = " UNION ".join(f"SELECT workflow FROM {table}" for table in every)
+        known = [each for (each,) in self.rows(f"{union} ORDER BY 1") if each]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise QuestionError(f"workflow: nothing is known of {name[:80]!r}{hint}")
+
+    def share_of_month(self, month: str) -> Decimal:
+        """Return how much of a month lies in the span, by days, from 0 to 1."""
+        begins = date.fromisoformat(f"{month}-01")
+        ends = (begins + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+        first, last = max(self.scope.first or begins, begins), min(self.scope.last or ends, ends)
+        return Decimal(max((last - first).days + 1, 0)) / ends.day
 
     def known_until(self) -> str:
         """Return the SQL of the time up to which all is known: that of the newest fact."""
@@ -174,11 +198,11 @@ class Inquiry:
         return self.scope.first is None or self.scope.first < newest + timedelta(days=31)
 
     def last_day(self) -> date | None:
-        """Return the last day of which there is a fact; days after it may still get some."""
-        found = self.one(
-            "SELECT max(make_timestamp(TRY_CAST(value AS BIGINT) * 1000)::DATE) FROM state "
-            "WHERE name = 'latest' AND value <> '0'"
-        )[0]
+        """Return the last day, in the shop's zone, of which there is a fact; days after it may
+        still get some."""
+        zones = self.rows("SELECT value FROM state WHERE name = 'zone'")
+        day = tables.day_of(self.known_until(), zones[0][0] if zones else "UTC")
+        found = self.one(f"SELECT max({day}) FROM state WHERE name = 'latest' AND value <> '0'")[0]
         return found if isinstance(found, date) else None
 
     def currency(self, table: str = "purchases") -> str:
@@ -198,10 +222,11 @@ class Inquiry:
         return names[0] if names else ""
 
     def orders(self) -> str:
-        """Return the CTE `orders`: each order as it is by now, repeated ones left out.
+        """Return the CTEs `every_order`, each order as it is by now, repeated ones left out, and
+        `orders`, those of them that count: of which something is left, or all before refunds.
 
         order_id, person, day, placed_at, source, cohort, currency, number, segments, gross, back,
-        value: what is left, or gross. Of which nothing is left counts only before refunds.
+        value: what is left, or gross; counts.
         """
         left = "coalesce(c.total, p.total)"
         net = f"{left} - coalesce(b.back, 0)"
@@ -210,17 +235,19 @@ class Inquiry:
             if self.scope.refunds == "after"
             else (left, "true")
         )
-        return f"""orders AS (
+        return f"""every_order AS (
             SELECT p.order_id, coalesce(m.into_person, p.person) AS person,
                 coalesce(c.day, p.day) AS day, coalesce(c.ordered, p.happened) AS placed_at,
-                p.source, p.cohort, p.currency, p.number, p.segments,
-                {left} AS gross, coalesce(b.back, 0) AS back, {value} AS value
+                p.source, p.cohort, coalesce(c.currency, p.currency) AS currency, p.number,
+                p.segments, {left} AS gross, coalesce(b.back, 0) AS back, {value} AS value,
+                {counts} AS counts
             FROM purchases p
             LEFT JOIN merges m ON m.person = p.person
             LEFT JOIN (
                 SELECT order_id, arg_max(total, row(time, topic_offset)) AS total,
                     arg_max(day, row(time, topic_offset)) AS day,
-                    arg_max(ordered, row(time, topic_offset)) AS ordered
+                    arg_max(ordered, row(time, topic_offset)) AS ordered,
+                    nullif(arg_max(currency, row(time, topic_offset)), '') AS currency
                 FROM purchases WHERE fact = 'order.changed' GROUP BY order_id
             ) c ON c.order_id = p.order_id
             LEFT JOIN (
@@ -229,7 +256,21 @@ class Inquiry:
             ) b ON b.order_id = p.order_id
             ANTI JOIN (SELECT order_id FROM purchases WHERE fact = 'order.repeated') r
                 ON r.order_id = p.order_id
-            WHERE p.fact = 'order.placed' AND {counts}
+            WHERE p.fact = 'order.placed'
+        ), orders AS (SELECT * FROM every_order WHERE counts)"""
+
+    def firsts(self, which: str = "true") -> str:
+        """Return the CTE `firsts`, which follows `orders()`: person, first_at, first_day and source
+        of the first order that counts, of the orders of the condition `which`. Whose first order of
+        all is from before the facts is left out: by an order that was sent back, too, it is known
+        when somebody came."""
+        counts = f"FILTER (counts AND {which})"
+        return f"""firsts AS (
+            SELECT person, min(placed_at) {counts} AS first_at, min(day) {counts} AS first_day,
+                arg_min(source, placed_at) {counts} AS source
+            FROM every_order GROUP BY person
+            HAVING first_at IS NOT NULL
+                AND coalesce(min(nullif(cohort, '')), '9') >= strftime(min(day), '%Y-%m')
         )"""
 
 
@@ -246,11 +287,10 @@ def share(
     kpi: str, numerator: int, denominator: int, *, of: str, interval: bool = True, **more: Any
 ) -> Figure:
     """Return a share in percent with Wilson's interval."""
-    low, high = wilson(numerator, denominator) if denominator else (None, None)
     has = interval and 0 <= numerator <= denominator and denominator > 0
+    low, high = wilson(numerator, denominator) if has else (None, None)
     return Figure(
         kpi=kpi, value=None if not denominator else Decimal(numerator) * 100 / denominator,
         unit="%", numerator=numerator, denominator=denominator, of=of,
-        low=low * 100 if has and low is not None else None,
-        high=high * 100 if has and high is not None else None, **more,
+        low=None if low is None else low * 100, high=None if high is None else high * 100, **more,
     )  # fmt: skip

@@ -18,33 +18,40 @@ VERDICTS = {"human": "people", "unknown": "perhaps", "machine": "machines"}
 
 
 def mails(ask: Inquiry) -> list[Figure]:
-    """Rates by mail; of the mails that left in the span and of what was heard in it."""
+    """Rates by mail: of the mails that left, or were refused, in the span, with all that became of
+    them since."""
     by = ask.scope.by or ""
     key = group_of(by)
     if key is None:
         return []
-    where = f"{ask.within()} AND {ask.of_workflow()}"
-    counted = ", ".join(
-        f"count(*) FILTER (fate = '{engagement}' AND who = '{who}')"
-        for engagement in ("opened", "clicked")
+    outcomes = {"complained": "fate = 'complained'", "unsubscribed": "fate = 'unsubscribed'"} | {
+        f"{heard}_{who}": f"fate = '{heard}' AND who = '{who}'"
+        for heard in ("opened", "clicked")
         for who in WHO
-    )
+    }
+    became = ", ".join(f"bool_or({of}) AS {name}" for name, of in outcomes.items())
+    counted = ", ".join(f"count(*) FILTER (delivered AND {name})" for name in outcomes)
     rows = ask.rows(
-        f"""SELECT {key} AS key, count(*) FILTER (fate = 'sent'),
-            count(*) FILTER (fate = 'bounced'),
-            count(*) FILTER (fate = 'bounced' AND mail IN
-                (SELECT mail FROM mails WHERE fate = 'sent' AND is_first
-                 AND mail IN (SELECT mail FROM mails WHERE fate = 'bounced'))),
-            count(*) FILTER (fate = 'complained'), count(*) FILTER (fate = 'unsubscribed'),
-            {counted}
-        FROM mails WHERE is_first AND {where} GROUP BY 1 ORDER BY 1"""
+        f"""WITH begun AS (
+            SELECT mail, bool_or(fate = 'sent') AS sent,
+                arg_min(day, row(fate <> 'sent', happened)) AS day,
+                arg_min({key}, row(fate <> 'sent', happened)) AS key
+            FROM mails WHERE fate IN ('sent', 'bounced') AND mail IS NOT NULL
+                AND {ask.of_workflow()}
+            GROUP BY mail
+        ), tried AS (SELECT * FROM begun WHERE {ask.within()}), became AS (
+            SELECT mail, bool_or(fate = 'bounced') AS bounced, {became}
+            FROM mails WHERE mail IN (SELECT mail FROM tried) GROUP BY mail
+        )
+        SELECT key, count(*), count(*) FILTER (sent), count(*) FILTER (bounced),
+            count(*) FILTER (delivered), {counted},
+            count(*) FILTER (delivered AND (opened_person OR clicked_person))
+        FROM (SELECT t.key, t.sent, b.*, t.sent AND NOT b.bounced AS delivered
+              FROM tried t JOIN became b ON b.mail = t.mail)
+        GROUP BY 1 ORDER BY 1"""
     )
     figures: list[Figure] = []
-    for key_, sent, bounced, came_back, complained, left, *engaged in rows:
-        tried = sent + bounced - came_back
-        delivered = sent - came_back
-        if not tried:
-            continue
+    for key_, tried, sent, bounced, delivered, complained, left, *engaged, seen in rows:
         about: dict[str, Any] = {**ask.span, "by": by, "key": key_}
         figures += [
             Figure(kpi="mail.sent", value=sent, unit="mails", **about),
@@ -57,14 +64,15 @@ def mails(ask: Inquiry) -> list[Figure]:
         ]
         opened = dict(zip(WHO.values(), engaged[:3], strict=True))
         clicked = dict(zip(WHO.values(), engaged[3:], strict=True))
+        # Who clicked has opened, even where pictures are blocked and no opening was heard of.
         for who in WHO.values():
             figures += [
                 share(f"mail.open_rate.{who}", opened[who], delivered, of="delivered", **about),
                 share(f"mail.click_rate.{who}", clicked[who], delivered, of="delivered", **about),
             ]
         figures.append(
-            share("mail.click_to_open.people", clicked["people"], opened["people"],
-                  of="opened by people", **about)
+            share("mail.click_to_open.people", clicked["people"], seen,
+                  of="opened or clicked by people", **about)
         )  # fmt: skip
     return [*figures, *_hits(ask, by)]
 

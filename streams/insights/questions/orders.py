@@ -24,6 +24,8 @@ GROUPS: Mapping[str, str] = {
 each of them."""
 
 YEAR_DAYS = Decimal("365.25")
+LEAST_DAYS = 365
+"""Of which orders have to be known before it is said how many a year has."""
 
 
 def orders(ask: Inquiry) -> list[Figure]:
@@ -84,25 +86,33 @@ def _aged(ask: Inquiry, currency: str) -> dict[str, tuple[int, Decimal]]:
 def _simple_value(
     ask: Inquiry, revenue: Decimal, count: int, customers: int, about: Mapping[str, Any]
 ) -> Figure:
-    """K07: average order × orders a year of a customer × years."""
-    first, last = ask.scope.first, ask.scope.last
-    if first is None or last is None:
-        low, high = ask.one("SELECT min(day), max(day) FROM purchases WHERE fact = 'order.placed'")
-        first, last = first or low, last or high
-    days = Decimal((last - first).days + 1) if first and last else YEAR_DAYS
-    orders_a_year = Decimal(count) / customers * YEAR_DAYS / days
+    """K07: average order × orders a year of a customer × years.
+
+    Of a span under a year it can't be known: in it only those count who have ordered, so one order
+    in a month would become twelve in a year.
+    """
+    days = Decimal(0) if ask.scope.by == "month" else _days_known(ask)
     order_value = ratio(revenue, count) or Decimal(0)
-    value = lifetime_value(order_value, orders_a_year, ask.scope.years)
+    value = None
+    if days >= LEAST_DAYS:
+        orders_a_year = Decimal(count) / customers * YEAR_DAYS / days
+        value = lifetime_value(order_value, orders_a_year, ask.scope.years)
     return Figure(
-        kpi="clv.simple", value=value, unit=about_currency(ask), numerator=order_value,
-        denominator=customers, of="customers", window_days=int(ask.scope.years * YEAR_DAYS),
-        **about,
+        kpi="clv.simple", value=value, unit=ask.currency(), numerator=order_value,
+        denominator=customers,
+        of="customers" if value is not None else "customers; cannot be known of under a year",
+        window_days=int(ask.scope.years * YEAR_DAYS), **about,
     )  # fmt: skip
 
 
-def about_currency(ask: Inquiry) -> str:
-    """Return the currency that is asked about."""
-    return ask.currency()
+def _days_known(ask: Inquiry) -> Decimal:
+    """Return of how many days of the span orders are known."""
+    first = ask.one("SELECT min(day) FROM purchases WHERE fact = 'order.placed'")[0]
+    last = ask.last_day()
+    if first is None or last is None:
+        return Decimal(0)
+    first, last = max(first, ask.scope.first or first), min(last, ask.scope.last or last)
+    return Decimal((last - first).days + 1)
 
 
 def second_order(ask: Inquiry) -> list[Figure]:
@@ -118,17 +128,12 @@ def second_order(ask: Inquiry) -> list[Figure]:
         return []
     window = ask.scope.window_days
     rows = ask.rows(
-        f"""WITH {ask.orders()}, firsts AS (
-            SELECT person, min(placed_at) AS first_at, min(day) AS first_day,
-                arg_min(source, placed_at) AS source, min(nullif(cohort, '')) AS cohort
-            FROM orders GROUP BY person
-        ), counted AS (
+        f"""WITH {ask.orders()}, {ask.firsts()}, counted AS (
             SELECT f.person, f.first_at, f.first_day, f.source,
                 bool_or(o.placed_at > f.first_at
                     AND o.placed_at <= f.first_at + INTERVAL {window} DAY) AS again
             FROM firsts f JOIN orders o ON o.person = f.person
-            WHERE coalesce(f.cohort, '9') >= strftime(f.first_day, '%Y-%m')
-                AND {ask.within("f.first_day")}
+            WHERE {ask.within("f.first_day")}
             GROUP BY ALL
         )
         SELECT {keys[by]} AS key, count(*), count(*) FILTER (again),

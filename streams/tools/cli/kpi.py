@@ -70,13 +70,16 @@ def kpi(
     currency: CurrencyOption = None,
     refunds: RefundsOption = "after",
     years: Annotated[str, typer.Option(help="Of the simple lifetime value.")] = "1",
+    window: Annotated[
+        int, typer.Option(help="Days within which to order again, or to reach a goal.")
+    ] = 30,
     language: LanguageOption = ITALIAN,
     as_csv: CsvFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Say the shop's key figures: orders, customers, mails, carts, workflows."""
     given = {"first": first, "last": last, "by": by, "workflow": workflow, "currency": currency,
-             "refunds": refunds, "years": years}  # fmt: skip
+             "refunds": refunds, "years": years, "window_days": window}  # fmt: skip
     _answer(context, "kpi", given, language, as_csv=as_csv, as_json=as_json)
 
 
