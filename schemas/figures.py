@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 Number = Decimal | int | float
 
-Basis = Literal["facts", "sums", "facts+sums"]
+Basis = Literal["facts", "sums", "facts+sums", "part"]
 """What a figure is counted of. facts: each fact, by person. sums: what is kept of months of which
-the log holds no fact any more, without persons."""
+the log holds no fact any more, without persons. part: the facts that are left, of a span that
+reaches into such months, where sums can't tell the figure."""
 
 Grouping = Literal["month", "source", "workflow", "step", "variant", "segment"]
 

@@ -52,7 +52,8 @@ def answer(
     scope = Scope.read(arguments)
     try:
         with store.cursor() as cursor, read_only.time_limit(cursor, SECONDS):
-            figures = questions.QUESTIONS[name](Inquiry(cursor, scope))
+            ask = Inquiry(cursor, scope)
+            figures = [ask.marked(each) for each in questions.QUESTIONS[name](ask)]
     except duckdb.Error as error:  # no memory, no disk; or a defect of ours
         _log.exception("a question failed", question=name)
         first_line = (str(error).splitlines() or [""])[0][:300]

@@ -17,7 +17,8 @@ into somebody who is gone goes as well. Deleted text stays in the file's free bl
 written anew (`rewrite`), the old one removed.
 
 **Age.** What the log holds no more is held here no more either: it is summed by month and group,
-without persons (`age`). So the file made anew from the log and the sums says the same.
+without persons (`age`). So the file made anew from the log and the sums says the same. An order
+goes when the last of what was told of it goes, since an edit takes the place of what was before.
 
 Methods block: call them from a thread. One thread at a time writes; questions and snapshots have a
 cursor each.
@@ -223,7 +224,7 @@ class FactStore:
         many facts that were. Raises InsightsError."""
         return self._guarded(lambda: self._age(starts))
 
-    def _age(self, starts: Mapping[int, int]) -> int:
+    def _age(self, starts: Mapping[int, int], *, whole_orders: bool = True) -> int:
         old = " OR ".join(
             f"(topic_partition = {int(number)} AND topic_offset < {int(start)})"
             for number, start in starts.items()
@@ -237,10 +238,14 @@ class FactStore:
                 # Zone maps find that there is none without reading the table.
                 if not sql.execute(f"SELECT 1 FROM {table} WHERE {old} LIMIT 1").fetchone():
                     continue
+                goes = old
+                if table == "purchases":
+                    goes = tables.orders_that_go(old) if whole_orders else old
+                    sql.execute(tables.insert_order_sums(goes))
                 columns = ", ".join((*tables.GROUPS, "facts", "amount"))
-                sums = f"{tables.sums_of(table)} WHERE {old} GROUP BY ALL"
+                sums = f"{tables.sums_of(table)} WHERE {goes} GROUP BY ALL"
                 sql.execute(f"INSERT INTO sums ({columns}) {sums}")
-                count += _count(sql, f"DELETE FROM {table} WHERE {old}")
+                count += _count(sql, f"DELETE FROM {table} WHERE {goes}")
             if count:
                 _remember(sql, {"rewrite": "1"})
         self.wants_rewrite = self.wants_rewrite or count > 0
@@ -269,7 +274,8 @@ class FactStore:
         self._guarded(lambda: self._begin_anew(starts))
 
     def _begin_anew(self, starts: Mapping[int, int]) -> None:
-        self._age(starts)
+        # What is left of an order in the log is read again, and taken off its sum.
+        self._age(starts, whole_orders=False)
         with self._transaction() as sql:
             for table in (*tables.TABLES, "merges", "gone", "positions", "marks"):
                 sql.execute(f"DELETE FROM {table}")

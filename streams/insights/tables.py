@@ -366,6 +366,53 @@ def sums_of(table: str) -> str:
     )
 
 
+NET, GROSS = "order.net", "order.gross"
+"""Of `sums`: orders as they were by their end, counted as figures count them after refunds and
+before them."""
+
+_STATES = "('order.placed', 'order.changed', 'order.refunded', 'order.cancelled', 'order.repeated')"
+
+
+def orders_that_go(old: str) -> str:
+    """Return the condition of what of the purchases goes: what is `old`, of an order only when all
+    that was told of it is."""
+    return (
+        f"({old}) AND (order_id IS NULL OR order_id NOT IN "
+        f"(SELECT order_id FROM purchases WHERE NOT ({old}) AND order_id IS NOT NULL))"
+    )
+
+
+def insert_order_sums(goes: str) -> str:
+    """Return the statement that sums orders that go, each as it is by now. Of one whose beginning
+    has gone before, what was paid back is taken off."""
+    changed, placed = "FILTER (fact = 'order.changed')", "FILTER (fact = 'order.placed')"
+    back = "FILTER (fact IN ('order.refunded', 'order.cancelled'))"
+    latest = "row(time, topic_offset)"
+    return f"""INSERT INTO sums (month, fact, source, currency, facts, amount)
+        WITH states AS (
+            SELECT order_id, any_value(source) AS source,
+                coalesce(arg_max(day, {latest}) {changed}, any_value(day) {placed}, any_value(day))
+                    AS day,
+                coalesce(nullif(arg_max(currency, {latest}) {changed}, ''),
+                    any_value(currency) {placed}, any_value(currency)) AS currency,
+                coalesce(arg_max(total, {latest}) {changed}, any_value(total) {placed}) AS gross,
+                coalesce(sum(amount) {back}, 0) AS returned,
+                coalesce(bool_or(whole) {back}, false) AS is_whole,
+                bool_or(fact = 'order.placed') AS is_placed,
+                returned < gross OR returned = 0 AS counts
+            FROM purchases WHERE ({goes}) AND fact IN {_STATES} AND order_id IS NOT NULL
+            GROUP BY order_id HAVING NOT bool_or(fact = 'order.repeated')
+        ), summed AS (
+            SELECT *, '{GROSS}' AS kind, 1 AS n, gross AS worth FROM states WHERE is_placed
+            UNION ALL
+            SELECT *, '{NET}', 1, gross - returned FROM states WHERE is_placed AND counts
+            UNION ALL
+            SELECT *, '{NET}', -is_whole::INTEGER, -returned FROM states WHERE NOT is_placed
+        )
+        SELECT date_trunc('month', day)::DATE, kind, source, currency, sum(n), sum(worth)
+        FROM summed GROUP BY ALL"""
+
+
 def read_fact(record: Record) -> tuple[Told, str] | None:
     """Return what a record of the topic tells and its text; None when it is no fact but a
     decision. Raises NotAFact."""

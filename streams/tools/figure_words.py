@@ -27,7 +27,7 @@ def figure_cells(row: Mapping[str, Any], language: Language) -> list[str]:
         key = f"{key} +{row['period']}"
     marks = [message(language, "kpi.partial")] if row["partial"] else []
     if row["basis"] != "facts":
-        marks.append(message(language, "kpi.sums"))
+        marks.append(message(language, "kpi.part" if row["basis"] == "part" else "kpi.sums"))
     low, high = _number(row["low"], unit, language), _number(row["high"], unit, language)
     of = ""
     if row["denominator"] is not None:

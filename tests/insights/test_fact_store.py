@@ -276,19 +276,19 @@ def test_months_that_the_log_lets_go_of_become_sums_and_a_rebuild_says_the_same(
     tmp_path: Path,
 ) -> None:
     store = opened(tmp_path)
-    found = records(shop(20))
+    found = records(shop(20))[2:]
     take(store, found)
     assert store.age({0: 0}) == 0
-    assert store.age({0: 21}) == 21
+    assert store.age({0: 21}) == 19
     aged = contents(store)
     [[orders]] = [[row for row in aged[1] if row[1] == "order.placed"]]  # type: ignore[attr-defined]
-    assert orders[4:] == (10, Decimal("521.0000"))
+    assert orders[4:] == (9, Decimal("468.9000"))
     assert "person" not in {name for name, *_ in rows(store, "DESCRIBE sums")}
     assert store.age({0: 21}) == 0, "once"
 
     store.begin_anew({0: 21})
     assert rows(store, SUM) == []
-    take(store, found[21:])
+    take(store, found[19:])
     assert contents(store) == aged
     store.close()
 

@@ -262,16 +262,61 @@ def test_every_group_is_answered(store: FactStore, by: str) -> None:
     assert {each["by"] for each in figures(store, "kpi", by=by)} == {by}
 
 
-def test_sums_of_past_months_are_added_and_named(tmp_path: Path) -> None:
-    told = shop()
+def aging() -> list[bytes]:
+    """January: one order that an edit makes 150, one that is repeated, one that goes back in
+    February; March: one of 100."""
+    stated = Stated()
+    credit = {"rule": "click", "model": "last", "share": 1.0, "touched": "2026-01-09T10:00:00Z",
+              "window": 5, "currency": "EUR", "workflow": WELCOME}  # fmt: skip
+    return [
+        order(stated, "anna", "2026-01-10", "o1", "100", 1),
+        stated("order.credited", "anna", "2026-01-10", order="o1", amount="100", **credit),
+        stated("order.changed", "anna", "2026-01-11", order="o1", total="150", items="1",
+               ordered="2026-01-10T10:00:00Z", currency="EUR"),
+        order(stated, "anna", "2026-01-12", "o2", "100", 2),
+        stated("order.repeated", "anna", "2026-01-13", order="o2", same_as="o1"),
+        order(stated, "bruno", "2026-01-14", "o3", "100", 1),
+        stated("order.refunded", "bruno", "2026-02-13", order="o3", amount="100", whole=True,
+               ordered="2026-01-14T10:00:00Z", currency="EUR"),
+        order(stated, "carla", "2026-03-14", "o4", "100", 1),
+        stated("run.entered", "elio", "2026-06-30", workflow="w99"),
+    ]  # fmt: skip
+
+
+def test_orders_that_age_are_summed_as_they_were_by_their_end(tmp_path: Path) -> None:
+    told = aging()
     store = store_of(tmp_path, told)
-    whole = figures(store, "kpi", refunds="before")
-    placed = [json.loads(each)["fact"] for each in told].index("order.placed")
-    store.age({0: placed + 1})
-    aged = figures(store, "kpi", refunds="before")
-    assert Decimal(of(aged, "revenue")["value"]) == Decimal(of(whole, "revenue")["value"])
-    assert of(aged, "orders")["value"] == of(whole, "orders")["value"]
-    assert (of(aged, "revenue")["basis"], of(whole, "revenue")["basis"]) == ("facts+sums", "facts")
+
+    def money(**given: Any) -> tuple[int, Decimal, str]:
+        found = figures(store, "kpi", **given)
+        revenue = of(found, "revenue")
+        return of(found, "orders")["value"], Decimal(revenue["value"]), revenue["basis"]
+
+    for start, basis in ((0, "facts"), (3, "facts+sums"), (6, "facts+sums"), (7, "facts+sums")):
+        store.age({0: start})
+        assert money() == (2, 250, basis), start
+        assert money(refunds="before") == (3, 350, basis), start
+    assert money(last="2026-01-31") == (1, 150, "sums")
+    for span, problem in (({"first": "2026-01-12"}, "ask from 2026-01-01"),
+                          ({"last": "2026-01-30"}, "ask to 2026-01-31")):  # fmt: skip
+        with pytest.raises(QuestionError, match=f"the whole month is left; {problem}"):
+            figures(store, "kpi", **span)
+    found = figures(store, "kpi")
+    assert of(found, "customers")["basis"] == "part"
+    assert of(figures(store, "kpi", first="2026-02-01"), "customers")["basis"] == "facts"
+    store.close()
+
+
+def test_a_refund_of_an_order_that_has_aged_is_off_its_sum(tmp_path: Path) -> None:
+    told = aging()
+    store = store_of(tmp_path, told)
+    # What the log still has is read again: the refund, without its order.
+    store.begin_anew({0: 6})
+    take(store, records(told)[6:])
+    for start in (6, 7):
+        store.age({0: start})
+        found = figures(store, "kpi")
+        assert (of(found, "orders")["value"], Decimal(of(found, "revenue")["value"])) == (2, 250)
     store.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, get_args
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import duckdb
 
 from agents.insights.statistics import wilson
-from schemas.figures import Figure, Grouping
+from schemas.figures import Basis, Figure, Grouping
 from streams.insights import tables
 from streams.insights.errors import QuestionError
 
@@ -127,6 +127,7 @@ class Inquiry:
     def __init__(self, cursor: duckdb.DuckDBPyConnection, scope: Scope) -> None:
         self._cursor = cursor
         self.scope = scope
+        self._aged: tuple[Any, ...] | None = None
 
     def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return what a SELECT finds. Raises QuestionError where it is too much."""
@@ -189,13 +190,24 @@ class Inquiry:
         first, last = self.scope.first, self.scope.last
         return {"first_day": str(first or ""), "last_day": str(last or "")}
 
-    @property
-    def sums_matter(self) -> bool:
-        """Whether the span reaches back to months of which only sums are left."""
-        newest = self.one("SELECT max(month) FROM sums")[0]
-        if newest is None:
-            return False
-        return self.scope.first is None or self.scope.first < newest + timedelta(days=31)
+    def basis(self, first: str, last: str) -> Basis:
+        """Return what facts by person are of a span, days or months: only a part of them where it
+        reaches into months that have aged."""
+        if self._aged is None:
+            self._aged = self.one("SELECT min(month), max(month) FROM sums")
+        oldest, newest = self._aged
+        if newest is None or first[:7] > f"{newest:%Y-%m}":
+            return "facts"
+        return "facts" if last and last[:7] < f"{oldest:%Y-%m}" else "part"
+
+    def marked(self, figure: Figure) -> Figure:
+        """Return a figure with its true basis."""
+        if figure.basis != "facts":
+            return figure
+        first, last = figure.first_day, figure.last_day
+        if figure.by == "month" and figure.key:
+            first = last = figure.key
+        return replace(figure, basis=self.basis(first, last))
 
     def last_day(self) -> date | None:
         """Return the last day, in the shop's zone, of which there is a fact; days after it may

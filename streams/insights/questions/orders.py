@@ -13,7 +13,9 @@ from typing import Any
 
 from agents.insights.kpi_formulas import lifetime_value, ratio, retention
 from schemas.figures import Basis, Figure
+from streams.insights.errors import QuestionError
 from streams.insights.questions.inquiry import Inquiry, share
+from streams.insights.tables import GROSS, NET
 
 GROUPS: Mapping[str, str] = {
     "month": "strftime(day, '%Y-%m')",
@@ -51,7 +53,7 @@ def orders(ask: Inquiry) -> list[Figure]:
     for key in keys:
         count, revenue, customers, repeats = known.get(key, (0, Decimal(0), 0, 0))
         more, amount = aged.get(key, (0, Decimal(0)))
-        basis: Basis = "facts+sums" if more and count else "sums" if more else "facts"
+        basis: Basis = "facts" if key not in aged else "facts+sums" if count else "sums"
         count, revenue = int(count) + more, revenue + amount
         about: dict[str, Any] = {**ask.span, "by": by, "key": key}
         figures += [
@@ -64,23 +66,55 @@ def orders(ask: Inquiry) -> list[Figure]:
             Figure(kpi="customers", value=customers, unit="customers", **about),
             share("repurchase_rate", repeats, customers, of="customers", **about),
         ]  # fmt: skip
-        if customers and not more:
+        if customers and key not in aged:
             figures.append(_simple_value(ask, revenue, count, customers, about))
     return figures
 
 
 def _aged(ask: Inquiry, currency: str) -> dict[str, tuple[int, Decimal]]:
-    """Return orders and revenue of the months of which only sums are left, by group."""
+    """Return orders and revenue of the months of which only sums are left, by group; off them what
+    was paid back since, of which the facts are still there. Raises QuestionError where a part of
+    such a month is asked about."""
+    _refuse_parts(ask)
     key = {"month": "strftime(month, '%Y-%m')", "source": "source"}.get(ask.scope.by or "", "''")
-    back = "('order.refunded', 'order.cancelled')" if ask.scope.refunds == "after" else "('')"
+    kind = NET if ask.scope.refunds == "after" else GROSS
     rows = ask.rows(
-        f"""SELECT {key} AS key, coalesce(sum(facts) FILTER (fact = 'order.placed'), 0),
-            coalesce(sum(amount) FILTER (fact = 'order.placed'), 0)
-            - coalesce(sum(amount) FILTER (fact IN {back}), 0)
-        FROM sums WHERE currency = $currency AND {ask.within("month")} GROUP BY 1""",
+        f"""WITH late AS (
+            SELECT order_id, date_trunc('month', any_value(day))::DATE AS month,
+                any_value(source) AS source, any_value(currency) AS currency,
+                -bool_or(whole)::INTEGER AS facts, -sum(amount) AS amount
+            FROM purchases WHERE fact IN ('order.refunded', 'order.cancelled') AND order_id NOT IN
+                (SELECT order_id FROM purchases WHERE fact IN ('order.placed', 'order.repeated')
+                 AND order_id IS NOT NULL)
+            GROUP BY order_id
+        )
+        SELECT {key} AS key, sum(facts), sum(amount) FROM (
+            SELECT month, source, currency, facts, amount FROM sums WHERE fact = '{kind}'
+            UNION ALL SELECT month, source, currency, facts, amount FROM late
+            WHERE '{kind}' = '{NET}'
+        ) WHERE currency = $currency AND {ask.within("month")}
+            AND month IN (SELECT month FROM sums WHERE fact = '{GROSS}')
+        GROUP BY 1""",
         {"currency": currency},
     )
-    return {key: (int(count), amount) for key, count, amount in rows if count or amount}
+    return {key: (int(count), amount) for key, count, amount in rows}
+
+
+def _refuse_parts(ask: Inquiry) -> None:
+    known = ask.last_day()
+    for name, day in (("from", ask.scope.first), ("to", ask.scope.last)):
+        if day is None or (name == "to" and known and day >= known):
+            continue
+        begins, next_ = day.replace(day=1), _next_month(day.replace(day=1))
+        ends = next_ - timedelta(days=1)
+        if day != (begins if name == "from" else ends) and ask.rows(
+            f"SELECT 1 FROM sums WHERE fact = '{GROSS}' AND month = DATE '{begins}' LIMIT 1"
+        ):
+            whole = begins if name == "from" else ends
+            raise QuestionError(
+                f"{name}: of {begins:%Y-%m} only the sum of the whole month is left; "
+                f"ask {name} {whole} (got {day})"
+            )
 
 
 def _simple_value(
@@ -188,7 +222,7 @@ def kept(ask: Inquiry) -> list[Figure]:
         about: dict[str, Any] = {
             "first_day": str(start), "last_day": str(end), "by": ask.scope.by or "",
             "key": f"{start:%Y-%m}" if ask.scope.by else "",
-            "partial": known is None or end >= known,
+            "partial": known is None or end >= known, "basis": ask.basis(str(before), str(end)),
         }  # fmt: skip
         figures += [
             Figure(
