@@ -137,7 +137,7 @@ def test_words_of_a_thousand_million_aliases_are_named() -> None:
         f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n"
         for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    with pytest.raises(TemplateProblem, match=r"_words/it\.yaml: more than 100000 values"):
+    with pytest.raises(TemplateProblem, match=r"_words/it\.yaml:5: more than 100000 values"):
         renderer_of("<p>a</p>", **{"_words/it.yaml": words})
 
 

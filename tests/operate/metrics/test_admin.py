@@ -134,12 +134,14 @@ async def test_a_port_in_use_is_explained() -> None:
     first = server()
     await first.start()
     second = AdminServer(bind=first.address, registry=Metrics().registry, checks={})
-    with pytest.raises(AdminError, match=r"RITORNO_ADMIN_BIND = 127\.0\.0\.1:\d+: the port is in"):
+    with pytest.raises(
+        AdminError, match=r"RITORNO_ADMIN_BIND = 127\.0\.0\.1:\d+: port \d+ is taken"
+    ):
         await second.start()
     await first.stop()
 
 
 async def test_an_address_of_another_machine_is_explained() -> None:
     away = AdminServer(bind=Address("192.0.2.1", 9464), registry=Metrics().registry, checks={})
-    with pytest.raises(AdminError, match="this machine has no such address"):
+    with pytest.raises(AdminError, match="this machine has no address 192"):
         await away.start()

@@ -152,7 +152,6 @@ EXIT_CODES = {
     "mail show": 2,
     "dead-letters show": 2,
     "funnel": 2,
-    "roi": 2,
     "dead-letters resend": 1,
     "doctor": 1,
     "topics copy": 1,

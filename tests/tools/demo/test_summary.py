@@ -16,7 +16,7 @@ SUMMARY: dict[str, Any] = {
         "commanded": 1, "delayed_by_the_relay": 0, "sent": 1, "bounced": 0, "skipped": 0,
         "rejected": 0, "failed": 0, "waiting": 0, "bounced_by_kind": {}, "skipped_by_reason": {},
     },
-    "refused": {},
+    "refused": {}, "by_http": {},
 }  # fmt: skip
 
 
