@@ -242,6 +242,7 @@ def test_currencies_are_never_added_up(tmp_path: Path) -> None:
         ({"colour": "red"}, "no such argument"),
         ({"workflow": 7}, "workflow"),
         ({"costs": [{"month": "2026-13", "workflow": "", "amount": "1"}]}, "cost 1"),
+        ({"costs": [{"month": "9999-12", "workflow": "", "amount": "1"}]}, "cost 1"),
         ({"costs": [{"month": "2026-03", "workflow": "", "amount": "-1"}]}, "cost 1"),
     ],
 )

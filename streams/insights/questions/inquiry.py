@@ -110,7 +110,8 @@ def _read_costs(value: Any) -> tuple[Cost, ...]:
         try:
             month, workflow = str(each["month"]), str(each["workflow"])
             amount = Decimal(each["amount"])
-            date.fromisoformat(f"{month}-01")
+            if not FIRST_DAY <= date.fromisoformat(f"{month}-01") <= LAST_DAY:
+                raise ValueError(month)
         except (ValueError, KeyError, TypeError, ArithmeticError) as error:
             raise ValueError(
                 f"cost {number}: expected month (2026-03), workflow, amount"
