@@ -69,6 +69,7 @@ def _wrong_together(file: _Connections) -> Iterator[FileIssue]:
         if other != each.name:
             problem = (
                 f"{other} has the same, so customer 12 of one shop would be customer 12 of the "
-                f"other (got {each.customer_prefix!r})"
+                f"other: give this one a prefix such as {each.name + '-'!r} "
+                f"(got {each.customer_prefix!r})"
             )
             yield FileIssue(("connections", number, "customer_prefix"), problem)

@@ -145,7 +145,7 @@ class Fleet:
             self.workers[name] = Worker(name, self._directory / name, self._environment)
         return self.workers[name]
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, exit_code: int = 0) -> str:
         """Run `ritorno` with the fleet's settings and return what it prints."""
         done = subprocess.run(
             [str(Path(sys.executable).parent / "ritorno"), *arguments],
@@ -155,7 +155,7 @@ class Fleet:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == exit_code, done.stderr
         return done.stdout
 
     async def start(self, *names: str) -> None:

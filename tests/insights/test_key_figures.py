@@ -233,7 +233,7 @@ def test_currencies_are_never_added_up(tmp_path: Path) -> None:
     ("arguments", "problem"),
     [
         ({"by": "moon"}, "by: expected one of month"),
-        ({"first": "yesterday"}, "first"),
+        ({"first": "yesterday"}, "from: expected a day such as 2026-03-01"),
         ({"first": "2026-03-02", "last": "2026-03-01"}, "is after"),
         ({"years": "-1"}, "years"),
         ({"years": "many"}, "years"),

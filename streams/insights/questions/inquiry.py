@@ -73,11 +73,15 @@ class Scope:
         return scope
 
 
+SPAN = {"first": "from", "last": "to"}
+"""What the ends of a span are called where they are asked for."""
+
+
 def _read(name: str, value: Any) -> Any:
     choices = {"by": get_args(Grouping), "refunds": get_args(Refunds)}
     try:
-        if name in ("first", "last"):
-            day = date.fromisoformat(value)
+        if name in SPAN:
+            day = _day(value)
             if not FIRST_DAY <= day <= LAST_DAY:
                 raise ValueError(f"expected a day from {FIRST_DAY} to {LAST_DAY}")
             return day
@@ -97,8 +101,16 @@ def _read(name: str, value: Any) -> Any:
         if not isinstance(value, str) or len(value) > 200:
             raise ValueError("expected a short text")
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise QuestionError(f"{name}: {error} (got {str(value)[:40]!r})") from None
+        raise QuestionError(f"{SPAN.get(name, name)}: {error} (got {str(value)[:40]!r})") from None
     return value
+
+
+def _day(text: Any) -> date:
+    """Raises ValueError."""
+    try:
+        return date.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise ValueError("expected a day such as 2026-03-01") from None
 
 
 def _read_costs(value: Any) -> tuple[Cost, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from schemas.written_amounts import read_amount
 from streams.messages.plurals import several
 from streams.messages.translations import Language
 from streams.tools.cli.console import (
@@ -45,6 +47,7 @@ MOST_COSTS = 10_000
 MOST_DIGITS, MOST_LETTERS = 12, 40
 """Of an amount."""
 
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 COST_COLUMNS = ("month", "what", "workflow", "amount")
 
 
@@ -190,12 +193,9 @@ def _share(name: str, text: str) -> Decimal:
 
 def _amount(name: str, text: str) -> Decimal:
     try:
-        found = Decimal(text.strip())
-    except InvalidOperation:
+        return read_amount(text).amount
+    except ValueError:
         raise UserError(f"{name}: expected an amount, 12.50 (got {text[:40]!r})") from None
-    if not found.is_finite() or found.adjusted() > MOST_DIGITS or len(text) > MOST_LETTERS:
-        raise UserError(f"{name}: expected an amount, 12.50 (got {text[:40]!r})")
-    return found
 
 
 def read_costs(path: Path) -> list[dict[str, str]]:
@@ -214,7 +214,10 @@ def read_costs(path: Path) -> list[dict[str, str]]:
                 if None in row or None in row.values():
                     raise UserError(f"{at}: expected {', '.join(COST_COLUMNS)}")
                 amount = _amount(f"{at}: amount", row["amount"])
-                costs.append({"month": row["month"].strip(), "workflow": row["workflow"].strip(),
+                month = row["month"].strip()
+                if not _MONTH.fullmatch(month):
+                    raise UserError(f"{at}: month: expected 2026-03 (got {month[:40]!r})")
+                costs.append({"month": month, "workflow": row["workflow"].strip(),
                               "amount": f"{amount:f}"})  # fmt: skip
             return costs
     except (OSError, UnicodeDecodeError, csv.Error) as error:

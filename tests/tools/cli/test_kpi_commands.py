@@ -75,7 +75,7 @@ def test_cohorts_funnel_roi_and_sql(stated: Ritorno, tmp_path: Path) -> None:
         ("month,amount\n", "costs.csv:1: expected the columns month, what, workflow, amount"),
         ("month,what,workflow,amount\n2026-03,x,y,many\n", "costs.csv:2: amount: expected"),
         ("month,what,workflow,amount\n2026-03,x\n", "costs.csv:2: expected month, what"),
-        ("month,what,workflow,amount\nMarch,x,,5\n", "cost 1: expected month"),
+        ("month,what,workflow,amount\nMarch,x,,5\n", ":2: month: expected 2026-03"),
         ("month,what,workflow,amount\n2026-03,x,,1e999999999\n", "costs.csv:2: amount"),
     ],
 )

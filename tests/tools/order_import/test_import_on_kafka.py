@@ -50,7 +50,7 @@ async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
         await log.start()
         fleet.command("topics", "create")
         options = ("--currency", "GBP", "--zone", "Europe/London", "--cancelled-prefix", "C")
-        report = json.loads(fleet.command("import", str(file), *options, "--json"))
+        report = json.loads(fleet.command("import", str(file), *options, "--json", exit_code=1))
         ends = {n: span.end for n, span in (await log.offsets(CUSTOMER_EVENTS)).items()}
         await fleet.start("one")
         follower = Follower(log)
