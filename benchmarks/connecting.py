@@ -26,6 +26,7 @@ from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 from benchmarks.results import Result, result
 from benchmarks.say import Say
+from schemas.instant import to_rfc3339
 from streams.clock import SystemClock
 from streams.connect.backfill import backfill
 from streams.connect.counts import ShopCounts
@@ -146,7 +147,9 @@ async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]
 
 
 def order(number: int) -> dict[str, Any]:
-    """Return an order by shape: a customer has five of them, each two lines."""
+    """Return an order of a moment ago, by shape: a customer has five of them, each two lines. Of an
+    old one the shop would be asked when it was paid for."""
+    placed = to_rfc3339(SystemClock().now())
     line = {
         "id": 1, "product_id": 9001 + number % 500, "variant_id": 1, "title": "Moka 3 tazze",
         "variant_title": "Rosso", "vendor": "Esempio", "sku": f"S-{number % 500}", "quantity": 1,
@@ -156,8 +159,8 @@ def order(number: int) -> dict[str, Any]:
     address = {"first_name": "Anna", "last_name": "Verdi", "city": "Milano", "country_code": "IT"}
     return {
         "id": 1_000_000 + number, "name": f"#{number}", "email": f"c{customer}@example.it",
-        "created_at": "2026-03-02T10:15:00+01:00", "processed_at": "2026-03-02T10:15:00+01:00",
-        "updated_at": "2026-03-02T10:15:04+01:00", "cancelled_at": None, "test": False,
+        "created_at": placed, "processed_at": placed, "updated_at": placed,
+        "cancelled_at": None, "test": False,
         "currency": "EUR", "total_price": "52.00", "subtotal_price": "47.10", "total_tax": "9.38",
         "total_discounts": "0.00", "financial_status": "paid", "fulfillment_status": "fulfilled",
         "total_shipping_price_set": {"shop_money": {"amount": "4.90", "currency_code": "EUR"}},
@@ -170,7 +173,7 @@ def order(number: int) -> dict[str, Any]:
         "billing_address": address, "shipping_address": address, "line_items": [line, line],
         "shipping_lines": [{"title": "Corriere", "price": "4.90"}],
         "fulfillments": [{"id": 5_000_000 + number, "status": "success",
-                          "created_at": "2026-03-03T10:15:00+01:00", "tracking_number": "IT1",
+                          "created_at": placed, "tracking_number": "IT1",
                           "tracking_company": "BRT", "line_items": [line, line]}],
     }  # fmt: skip
 
