@@ -85,6 +85,7 @@ async def reading(bootstrap: str, topic: str) -> AsyncIterator[None]:
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 async def test_a_broker_away_and_a_topic_gone_are_a_few_lines(
     kafka_broker: KafkaBroker, stream: io.StringIO
 ) -> None:

@@ -26,7 +26,7 @@ from tests.simulation.shop import FAILING, PLAIN
 from tests.states.audit import audited
 
 CHUNK = 10
-SEEDS = 20
+SEEDS = 10
 """In CI. The night has NIGHT of them."""
 NIGHT = 400
 ANEW = 7

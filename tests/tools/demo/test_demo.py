@@ -210,6 +210,7 @@ def test_mistakes_are_explained(tmp_path: Path, arguments: list[str], said: str)
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_it_is_alive_in_a_terminal(tmp_path: Path) -> None:
     """Every part of the live view is drawn, then comes the summary."""
     main, terminal = pty.openpty()
